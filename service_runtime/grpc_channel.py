@@ -1,0 +1,55 @@
+"""gRPC channels to other services: balanced, kept alive, quick to come back; and the credential that calls carry."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any, Final
+
+import grpc
+
+MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024
+KEEPALIVE_MS: Final = 10_000
+
+_OPTIONS: Final = (
+    ("grpc.lb_policy_name", "round_robin"),
+    ("grpc.service_config", json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})),
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.min_reconnect_backoff_ms", 250),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    ("grpc.keepalive_time_ms", KEEPALIVE_MS),
+    ("grpc.keepalive_timeout_ms", 5000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.enable_http_proxy", 0),
+)
+
+
+def open_channel(target: str, credentials: grpc.ChannelCredentials | None = None) -> grpc.aio.Channel:
+    """Open a channel; it connects when it is first used.
+
+    Args:
+        target: A gRPC target, e.g. `127.0.0.1:50051`, `dns:///auth:50051` or `ipv4:10.0.0.1:50051,10.0.0.2:50051`.
+        credentials: For TLS; None: plain text.
+    """
+    if credentials is None:
+        return grpc.aio.insecure_channel(target, options=_OPTIONS)
+    return grpc.aio.secure_channel(target, credentials, options=_OPTIONS)
+
+
+def bearer(token: str) -> tuple[tuple[str, str], ...]:
+    """Return the metadata that carries a credential (RFC 6750 section 2.1)."""
+    return (("authorization", f"Bearer {token}"),)
+
+
+def bearer_token(metadata: Iterable[tuple[str, Any]] | None) -> str | None:
+    """Return the credential that a call carries; None if it carries none."""
+    for key, value in metadata or ():
+        if key.lower() == "authorization":
+            text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+            scheme, _, token = text.partition(" ")
+            return token.strip() or None if scheme.lower() == "bearer" else None
+    return None

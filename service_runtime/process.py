@@ -1,0 +1,64 @@
+"""The life of a service's process: logs, event loop, signals, `ready`, and an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+
+import uvloop
+
+from service_runtime.grpc_server import PortTakenError
+from service_runtime.logs import configure_logging, get_logger
+from service_runtime.settings import ServiceSettings, SettingsError
+
+log = get_logger("service_runtime.process")
+
+
+def run_service(service: str, settings: ServiceSettings, main: Callable[[asyncio.Event], Awaitable[None]]) -> int:
+    """Run a service until it is told to stop.
+
+    Args:
+        service: Named on every log line.
+        settings: Log form and level.
+        main: The service; it returns soon after the event that it is given is set (SIGTERM, SIGINT).
+
+    Returns:
+        The exit code: 0 for a clean stop, 1 if it could not start or go on.
+    """
+    configure_logging(service, settings)
+
+    async def body() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        await main(stop)
+
+    try:
+        uvloop.run(body())
+    except (PortTakenError, SettingsError) as exc:
+        sys.stderr.write(f"{service}: {exc}\n")
+        return 1
+    log.info("stopped")
+    return 0
+
+
+def announce_ready(settings: ServiceSettings, service: str, **facts: object) -> None:
+    """Say that the service listens: a log line, and the ready file when one is asked for.
+
+    Args:
+        settings: Names the file.
+        service: Which service.
+        facts: More for the reader, e.g. `port`.
+    """
+    log.info("ready", **facts)
+    if settings.ready_file is None:
+        return
+    text = json.dumps({"service": service, "pid": os.getpid(), **facts})
+    draft = settings.ready_file.with_name(f"{settings.ready_file.name}.{os.getpid()}")
+    draft.write_text(text)
+    draft.replace(settings.ready_file)
