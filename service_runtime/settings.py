@@ -210,7 +210,7 @@ def _metavar(field: FieldInfo) -> str:
 def _explain(cls: type[ServiceSettings], error: ErrorDetails) -> str:
     what = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     if not error["loc"]:
-        named = next((name for name in cls.model_fields if name in what), None)
+        named = min((name for name in cls.model_fields if name in what), key=what.index, default=None)
         return f"{variable(cls, named)}: {what}" if named else what
     name = str(error["loc"][0])
     if _is_secret(cls.model_fields[name].annotation):

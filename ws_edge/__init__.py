@@ -1,0 +1,1 @@
+"""The WebSocket edge: terminates browsers' connections and speaks for them to the auth and session services."""

@@ -1,0 +1,186 @@
+"""WebSocket connections over aiohttp: the upgrade, the bytes in, and the bytes out.
+
+Data frames are written to the transport directly, beside aiohttp's own writer, which sends only control frames (pings,
+pongs, the close frame). Both end in the same transport, so their order is the order of the calls; after the close frame
+nothing is written (`Outbox.close`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from service_runtime.logs import get_logger
+from ws_edge.adapters.http_origin import OriginPolicy
+from ws_edge.core.close_codes import CloseCode
+from ws_edge.core.connection import Connection
+from ws_edge.core.gateway import Gateway
+from ws_edge.core.names import is_name
+
+log = get_logger("ws_edge.websocket")
+
+CLOSE_WAIT_S = 2.0
+
+
+class EdgeWebSocket(web.WebSocketResponse):
+    """A WebSocket that lets its owner speak before aiohttp closes it for a fault of the peer.
+
+    Args:
+        heartbeat_s: A ping this often, in seconds; a peer that does not answer is dropped.
+        max_frame_bytes: A larger message is refused.
+    """
+
+    def __init__(self, *, heartbeat_s: float, max_frame_bytes: int) -> None:
+        # One byte more than allowed: aiohttp refuses a message that reaches its bound.
+        super().__init__(
+            heartbeat=heartbeat_s,
+            max_msg_size=max_frame_bytes + 1,
+            autoping=True,
+            compress=False,
+            decode_text=False,
+            timeout=CLOSE_WAIT_S,
+        )
+        self.on_fault: Callable[[int], int] = lambda code: code
+
+    async def close(self, *, code: int = WSCloseCode.OK, message: bytes = b"", drain: bool = True) -> bool:
+        """Close; for a fault that aiohttp found in what the peer sent, the owner sends its last words first."""
+        if code in (WSCloseCode.MESSAGE_TOO_BIG, WSCloseCode.PROTOCOL_ERROR, WSCloseCode.INVALID_TEXT):
+            code = self.on_fault(code)
+        return await super().close(code=code, message=message, drain=drain)
+
+
+class TransportSink:
+    """Implements `ws_edge.core.ports.ByteSink` over the transport of a WebSocket."""
+
+    __slots__ = ("_closing", "_socket", "_transport")
+
+    def __init__(self, socket: EdgeWebSocket, transport: asyncio.Transport) -> None:
+        self._socket = socket
+        self._transport = transport
+        self._closing: asyncio.Task[bool] | None = None
+
+    def write(self, data: bytes) -> None:
+        """Write without waiting; a transport that is closing ignores it."""
+        if not self._transport.is_closing():
+            self._transport.write(data)
+
+    def unsent_bytes(self) -> int:
+        """Return what the kernel has not taken yet."""
+        return self._transport.get_write_buffer_size()
+
+    def close(self, code: int, reason: str) -> None:
+        """Send the close frame, wait a little for the peer's, then end the connection."""
+        self._closing = asyncio.get_running_loop().create_task(self._close(code, reason))
+
+    async def _close(self, code: int, reason: str) -> bool:
+        # A peer that reads nothing must not hold the close up: the transport is aborted behind it.
+        try:
+            async with asyncio.timeout(2 * CLOSE_WAIT_S):
+                return await self._socket.close(code=code, message=reason.encode()[:123], drain=False)
+        except TimeoutError:
+            return False
+        finally:
+            if self._transport.get_write_buffer_size():
+                self._transport.abort()
+
+    async def closed(self) -> None:
+        """Wait until a close that was begun is done."""
+        if self._closing is not None:
+            await self._closing
+
+
+class WebSocketEndpoint:
+    """`GET /client_{client_id}` and `GET /debug/client_{client_id}`.
+
+    Args:
+        gateway: Where connections go.
+        origins: Which pages may connect.
+        heartbeat_s: Seconds between pings.
+        auth_timeout_s: Seconds in which `connect` must come.
+        max_frame_bytes: The largest message.
+    """
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        origins: OriginPolicy,
+        *,
+        heartbeat_s: float,
+        auth_timeout_s: float,
+        max_frame_bytes: int,
+    ) -> None:
+        self._gateway = gateway
+        self._origins = origins
+        self._heartbeat_s = heartbeat_s
+        self._auth_timeout_s = auth_timeout_s
+        self._max_frame_bytes = max_frame_bytes
+
+    async def plain(self, request: web.Request) -> web.StreamResponse:
+        """Serve the endpoint of applications."""
+        return await self._serve(request, debug=False)
+
+    async def debug(self, request: web.Request) -> web.StreamResponse:
+        """Serve the endpoint of tests and tools, which echoes."""
+        return await self._serve(request, debug=True)
+
+    async def _serve(self, request: web.Request, *, debug: bool) -> web.StreamResponse:
+        client_id = request.match_info["client_id"]
+        if not is_name(client_id):
+            return _refused(400, "client_id must be 1 to 64 of A-Z a-z 0-9 _ -")
+        if not self._origins.allows(request):
+            return _refused(403, "Origin is not allowed")
+        socket = EdgeWebSocket(heartbeat_s=self._heartbeat_s, max_frame_bytes=self._max_frame_bytes)
+        if not socket.can_prepare(request).ok:
+            return _refused(426, "A WebSocket upgrade is expected here", {"Upgrade": "websocket"})
+        await socket.prepare(request)
+        transport = request.transport
+        if not isinstance(transport, asyncio.Transport):
+            return socket
+        sink = TransportSink(socket, transport)
+        connection = self._gateway.accept(client_id, sink, debug=debug)
+        socket.on_fault = lambda code: self._fault(connection, code)
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(self._auth_timeout_s, self._gateway.authentication_deadline, connection)
+        try:
+            await self._read(socket, connection)
+        finally:
+            timer.cancel()
+            self._gateway.lost(connection)
+            await sink.closed()
+        return socket
+
+    async def _read(self, socket: EdgeWebSocket, connection: Connection) -> None:
+        receive: Callable[[], Awaitable[Any]] = socket.receive
+        handle = self._gateway.receive
+        while True:
+            message = await receive()
+            kind = message.type
+            if kind is WSMsgType.TEXT:
+                pending = handle(connection, message.data)
+                if pending is not None:
+                    await pending
+            elif kind is WSMsgType.BINARY:
+                self._gateway.receive_binary(connection)
+            else:
+                return
+
+    def _fault(self, connection: Connection, code: int) -> int:
+        """Say the last words to a peer whose frames aiohttp refuses; returns the close code to send."""
+        if connection.closed:
+            return code
+        if code == WSCloseCode.MESSAGE_TOO_BIG:
+            self._gateway.too_big(connection)
+            return int(CloseCode.MESSAGE_TOO_BIG)
+        self._gateway.malformed(connection)
+        return int(CloseCode.INVALID_FORMAT)
+
+
+def _refused(status: int, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
+    return web.json_response(
+        {"error": {"message": message, "error_type": "invalid_request", "code": status}},
+        status=status,
+        headers=headers,
+    )

@@ -1,0 +1,227 @@
+"""The `connect` frame: verify the key, open the session, answer, and go on where the client stopped.
+
+`protocol.md`, "Life of a connection", points 2 and 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Final
+
+from ws_edge.core import server_frames
+from ws_edge.core.client_frames import ConnectData, DataDecoder, Envelope, ResumeEntry
+from ws_edge.core.close_codes import CloseCode
+from ws_edge.core.connection import Connection, State
+from ws_edge.core.errors import ErrorType, FrameError
+from ws_edge.core.frame_handlers import FrameHandlers, Refuse, failure_error
+from ws_edge.core.limits import ConnectionLimits
+from ws_edge.core.names import BROADCAST_CHANNEL, inbox, topic_of
+from ws_edge.core.ports import (
+    Answer,
+    Clock,
+    Keys,
+    KeyVerdict,
+    Opened,
+    Position,
+    ServiceAway,
+    SessionFacts,
+    SessionLink,
+)
+from ws_edge.core.registry import Registry
+from ws_edge.core.stats import EdgeStats
+from ws_edge.core.topics import TopicTable
+
+DENIALS: Final[Mapping[str, ErrorType]] = MappingProxyType(
+    {
+        "NOT_FOUND": ErrorType.INVALID_KEY,
+        "EXPIRED": ErrorType.TOKEN_EXPIRED,
+        "REVOKED": ErrorType.KEY_REVOKED,
+        "DISABLED": ErrorType.KEY_DISABLED,
+        "FORBIDDEN": ErrorType.PERMISSION_DENIED,
+        "INSUFFICIENT_PERMISSIONS": ErrorType.PERMISSION_DENIED,
+    }
+)
+
+
+class Authentication:
+    """Turns connections that wait for a key into authenticated ones."""
+
+    def __init__(
+        self,
+        *,
+        keys: Keys,
+        link: SessionLink,
+        clock: Clock,
+        new_id: Callable[[], str],
+        topics: TopicTable,
+        registry: Registry,
+        handlers: FrameHandlers,
+        heartbeat_ms: int,
+        stats: EdgeStats,
+        refuse: Refuse,
+    ) -> None:
+        self._keys = keys
+        self._link = link
+        self._clock = clock
+        self._new_id = new_id
+        self._topics = topics
+        self._registry = registry
+        self._handlers = handlers
+        self._heartbeat_ms = heartbeat_ms
+        self._stats = stats
+        self._refuse = refuse
+        self._data = DataDecoder(ConnectData)
+
+    @staticmethod
+    def standing_channels(who: SessionFacts) -> tuple[str, str]:
+        """Return the channels that every authenticated client is a member of: broadcasts and its inbox."""
+        return BROADCAST_CHANNEL, inbox(who.client_id)
+
+    @staticmethod
+    def inbox_topic(who: SessionFacts) -> str:
+        """Return the full name of a client's inbox."""
+        return topic_of(who.domain, who.workspace, inbox(who.client_id))
+
+    def connect(self, connection: Connection, envelope: Envelope) -> Awaitable[None]:
+        """Handle `connect`; raises or answers `FrameError` for whatever is wrong."""
+        if connection.state is not State.AWAITING_KEY:
+            raise FrameError(ErrorType.ALREADY_AUTHENTICATED)
+        data: ConnectData = self._data.decode(envelope)
+        connection.move(State.AUTHENTICATING)
+        return self._authenticate(connection, envelope, data)
+
+    async def _authenticate(self, connection: Connection, envelope: Envelope, data: ConnectData) -> None:
+        try:
+            verdict = await self._verify(data)
+            if connection.closed:
+                return
+            self._check_key_connections(verdict)
+            connection.facts = SessionFacts(
+                connection.number,
+                self._new_id(),
+                connection.client_id,
+                data.domain,
+                data.workspace,
+                data.connection_type,
+                verdict.key_id,
+            )
+            await self._link.open(connection.facts, lambda answer: self._opened(connection, envelope, verdict, answer))
+        finally:
+            if connection.state is State.AUTHENTICATING:
+                connection.facts = None
+                connection.move(State.AWAITING_KEY)
+        if connection.state is State.AUTHENTICATED:
+            for entry in data.resume:
+                await self._resume(connection, envelope, entry)
+
+    async def _verify(self, data: ConnectData) -> KeyVerdict:
+        try:
+            verdict = await self._keys.verify(data.api_key, data.domain, data.workspace)
+        except ServiceAway as exc:
+            raise away_error(exc, safe_to_repeat=True) from None
+        if verdict.allowed:
+            return verdict
+        denial = DENIALS.get(verdict.code, ErrorType.INVALID_KEY)
+        if denial is ErrorType.PERMISSION_DENIED:
+            where = f"{data.domain}/{data.workspace}"
+            raise FrameError(denial, f"Key is not allowed in {where}: {verdict.missing or 'domain or workspace'}")
+        raise FrameError(denial)
+
+    def _check_key_connections(self, verdict: KeyVerdict) -> None:
+        limit = verdict.limits.max_connections
+        if limit and len(self._registry.of_key(verdict.key_id)) >= limit:
+            raise FrameError(
+                ErrorType.RATE_LIMITED,
+                f"Too many connections of this key: at most {limit}",
+                close=CloseCode.TRY_AGAIN_LATER,
+                retry_after_ms=1000,
+            )
+
+    def _opened(self, connection: Connection, envelope: Envelope, verdict: KeyVerdict, answer: Answer) -> None:
+        """The session service knows the client: it is authenticated from here on."""
+        if connection.closed:
+            self._link.close(connection.number)
+            return
+        if not isinstance(answer, Opened):
+            self._refuse(connection, failure_error(answer, repeat_is_safe=True), envelope.id)
+            return
+        connection.move(State.AUTHENTICATED)
+        self._stats.connections_authenticated += 1
+        self._adopt(connection, verdict)
+        who = connection.who
+        for channel, position in zip(self.standing_channels(who), (answer.broadcasts, answer.inbox), strict=True):
+            topic = topic_of(who.domain, who.workspace, channel)
+            self._topics.add(topic, channel, position, connection, presence=False)
+        self._welcome(connection, envelope)
+        connection.send_replay(inbox(who.client_id), list(answer.inbox_missed))
+
+    def _adopt(self, connection: Connection, verdict: KeyVerdict) -> None:
+        """Live by the key's limits and its expiry."""
+        key = verdict.limits
+        now = self._clock.monotonic_s()
+        limits = connection.limits
+        connection.limits = replace(
+            limits,
+            frames_per_second=key.frames_per_second or limits.frames_per_second,
+            frames_burst=key.frames_burst or limits.frames_burst,
+            bytes_per_second=key.bytes_per_second or limits.bytes_per_second,
+            max_channels=key.max_channels or limits.max_channels,
+        )
+        connection.guard.adopt(connection.limits, self._registry.hold(connection, key, now), now)
+        connection.expire_time_s = verdict.expire_time_s
+
+    def _welcome(self, connection: Connection, envelope: Envelope) -> None:
+        who = connection.who
+        connection.send_frame(
+            "connection_success",
+            {
+                "message": "Connected",
+                "client_id": who.client_id,
+                "session_id": who.session_id,
+                "heartbeat_ms": self._heartbeat_ms,
+                "limits": shown_limits(connection.limits),
+            },
+            frame_id=envelope.id,
+        )
+        words = "Authentication message received and processed"
+        connection.send(
+            server_frames.delivered(
+                "connect",
+                self._clock.now_ms(),
+                frame_id=envelope.id,
+                client_id=connection.client_id,
+                words=words,
+            )
+        )
+
+    async def _resume(self, connection: Connection, envelope: Envelope, entry: ResumeEntry) -> None:
+        """Go on with one channel; what is wrong with it is told, and the others go on."""
+        position = Position(entry.epoch, entry.offset)
+        try:
+            pending = self._handlers.resume(connection, envelope, entry.channel, position)
+            if pending is not None:
+                await pending
+        except FrameError as problem:
+            problem.channel = entry.channel
+            self._refuse(connection, problem, envelope.id)
+
+
+def away_error(exc: ServiceAway, *, safe_to_repeat: bool) -> FrameError:
+    """Return the error for a service that gave no answer."""
+    kind = ErrorType.TIMEOUT if exc.timed_out else ErrorType.UNAVAILABLE
+    return FrameError(kind, str(exc).capitalize(), details={"safe_to_repeat": safe_to_repeat}, retry_after_ms=1000)
+
+
+def shown_limits(limits: ConnectionLimits) -> dict[str, int]:
+    """Return what `connection_success` tells of the limits."""
+    return {
+        "max_frame_bytes": limits.max_frame_bytes,
+        "max_message_bytes": limits.max_message_bytes,
+        "frames_per_second": limits.frames_per_second,
+        "frames_burst": limits.frames_burst,
+        "bytes_per_second": limits.bytes_per_second,
+        "max_channels": limits.max_channels,
+        "max_outbox_bytes": limits.max_outbox_bytes,
+    }

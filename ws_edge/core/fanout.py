@@ -1,0 +1,98 @@
+"""From one message of the session service to every member's outbox: one encoding, one frame, no task per recipient."""
+
+from __future__ import annotations
+
+from ws_edge.core import server_frames
+from ws_edge.core.ports import Member, Position, SessionLink, StoredMessage
+from ws_edge.core.stats import EdgeStats
+from ws_edge.core.topics import Continuity, Topic, TopicTable
+from ws_edge.core.websocket_frame import text_frame
+
+
+class Fanout:
+    """Delivers messages in order, each offset once, and asks for what is missing when it finds a gap.
+
+    Args:
+        topics: Who is a member of what.
+        link: Where missing messages are asked for.
+        stats: Counters.
+    """
+
+    def __init__(self, topics: TopicTable, link: SessionLink, stats: EdgeStats) -> None:
+        self._topics = topics
+        self._link = link
+        self._stats = stats
+
+    def deliver(self, topic_name: str, stored: StoredMessage) -> None:
+        """Deliver a message to all members of its topic on this edge."""
+        continuity, topic = self._topics.advance(topic_name, stored.epoch, stored.offset)
+        if topic is None:
+            return
+        if continuity is Continuity.NEXT:
+            members = topic.members
+            wire = text_frame(server_frames.message(stored, topic.channel))
+            for member in members:
+                member.outbox.put(wire)
+            self._stats.messages_fanned_out += 1
+            self._stats.deliveries += len(members)
+        elif continuity is Continuity.GAP:
+            self._heal(topic)
+
+    def _heal(self, topic: Topic) -> None:
+        """Ask for everything after the last delivered message; until it comes, nothing is delivered."""
+        if topic.healing:
+            return
+        topic.healing = True
+        self._stats.gaps_found += 1
+        self._link.resubscribe(topic.name, topic.position, *members_of(topic))
+
+    def resubscribed(self, topic_name: str, position: Position, failure: str | None) -> None:
+        """Go on from a position; members are told when something is lost."""
+        topic = self._topics.reposition(topic_name, position)
+        if topic is None or failure is None:
+            return
+        self._stats.recoveries_failed += 1
+        for member in topic.members:
+            member.send_frame(
+                "subscription_success",
+                subscription(topic.channel, position, recovered=False, failure=failure),
+                channel=topic.channel,
+            )
+
+    def presence_changed(self, topic_name: str, who: Member, *, joined: bool, now_ms: int) -> None:
+        """Tell the members that asked for presence that somebody came or went."""
+        topic = self._topics.get(topic_name)
+        if topic is None:
+            return
+        data = {
+            "channel": topic.channel,
+            "event": "join" if joined else "leave",
+            "member": server_frames.member(who),
+        }
+        wire = text_frame(server_frames.frame("presence_update", data, now_ms, channel=topic.channel))
+        for member, wants_presence in topic.members.items():
+            if wants_presence:
+                member.outbox.put(wire)
+
+
+def members_of(topic: Topic) -> tuple[list[int], list[int]]:
+    """Return the numbers of a topic's members, and of those that want presence."""
+    return (
+        [member.number for member in topic.members],
+        [member.number for member, wants_presence in topic.members.items() if wants_presence],
+    )
+
+
+def subscription(channel: str, position: Position, *, recovered: bool, failure: str | None) -> dict[str, object]:
+    """Return the `data` of `subscription_success`."""
+    data: dict[str, object] = {
+        "channel": channel,
+        "status": "success",
+        "message": "Successfully joined channel",
+        "epoch": position.epoch,
+        "offset": position.offset,
+        "recovered": recovered,
+    }
+    if failure is not None:
+        data["reason"] = failure
+    return data

@@ -1,0 +1,82 @@
+"""All connections of this edge, found by number and by key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ws_edge.core.connection import Connection
+from ws_edge.core.limits import KeyBuckets
+from ws_edge.core.ports import KeyLimits
+
+
+class KeyHolders:
+    """The connections of one key, and what they share."""
+
+    __slots__ = ("buckets", "connections")
+
+    def __init__(self, buckets: KeyBuckets) -> None:
+        self.buckets = buckets
+        self.connections: dict[int, Connection] = {}
+
+
+class Registry:
+    """All connections, oldest first.
+
+    Args:
+        max_connections: How many this edge holds at most.
+    """
+
+    def __init__(self, max_connections: int) -> None:
+        self.max_connections = max_connections
+        self._by_number: dict[int, Connection] = {}
+        self._by_key: dict[str, KeyHolders] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_number)
+
+    def __iter__(self) -> Iterator[Connection]:
+        return iter(list(self._by_number.values()))
+
+    @property
+    def full(self) -> bool:
+        """No further connection is taken."""
+        return len(self._by_number) >= self.max_connections
+
+    def add(self, connection: Connection) -> None:
+        """Take a connection in."""
+        self._by_number[connection.number] = connection
+
+    def get(self, number: int) -> Connection | None:
+        """Return a live connection."""
+        return self._by_number.get(number)
+
+    def remove(self, connection: Connection) -> bool:
+        """Let a connection go; says if it was there."""
+        if self._by_number.pop(connection.number, None) is None:
+            return False
+        if connection.facts is not None:
+            holders = self._by_key.get(connection.facts.key_id)
+            if holders is not None:
+                holders.connections.pop(connection.number, None)
+                if not holders.connections:
+                    del self._by_key[connection.facts.key_id]
+        return True
+
+    def hold(self, connection: Connection, limits: KeyLimits, now: float) -> KeyBuckets:
+        """Note that an authenticated connection belongs to its key; returns what the key's connections share."""
+        key_id = connection.who.key_id
+        holders = self._by_key.get(key_id)
+        if holders is None:
+            buckets = KeyBuckets(limits.key_frames_per_second, limits.key_bytes_per_second, now)
+            holders = self._by_key[key_id] = KeyHolders(buckets)
+        holders.connections[connection.number] = connection
+        return holders.buckets
+
+    def of_key(self, key_id: str) -> list[Connection]:
+        """Return the live connections of a key."""
+        holders = self._by_key.get(key_id)
+        return [] if holders is None else list(holders.connections.values())
+
+    def key_ids(self) -> list[str]:
+        """Return the ids of all keys that have live connections."""
+        return list(self._by_key)

@@ -1,0 +1,97 @@
+"""Who on this edge is a member of which topic, and up to where each topic was delivered.
+
+All members of a topic on this edge stand at the same position, because join answers and deliveries come in order on one
+stream. A topic without members is forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from ws_edge.core.ports import Position
+
+if TYPE_CHECKING:
+    from ws_edge.core.connection import Connection
+
+
+class Continuity(Enum):
+    """How a delivery fits behind what was delivered before."""
+
+    NEXT = "next"
+    SEEN = "seen"
+    GAP = "gap"
+    NO_MEMBERS = "no members"
+
+
+class Topic:
+    """One channel with members on this edge."""
+
+    __slots__ = ("channel", "epoch", "healing", "members", "name", "offset")
+
+    def __init__(self, name: str, channel: str, position: Position) -> None:
+        self.name = name
+        self.channel = channel
+        self.epoch, self.offset = position
+        self.members: dict[Connection, bool] = {}
+        self.healing = False
+
+    @property
+    def position(self) -> Position:
+        """Up to where it was delivered."""
+        return Position(self.epoch, self.offset)
+
+
+class TopicTable:
+    """All topics with members on this edge."""
+
+    def __init__(self) -> None:
+        self._topics: dict[str, Topic] = {}
+
+    def __len__(self) -> int:
+        return len(self._topics)
+
+    def __iter__(self) -> Iterator[Topic]:
+        return iter(self._topics.values())
+
+    def get(self, name: str) -> Topic | None:
+        """Return a topic that has members here."""
+        return self._topics.get(name)
+
+    def add(self, name: str, channel: str, position: Position, member: Connection, *, presence: bool) -> Topic:
+        """Make `member` a member from `position` on."""
+        topic = self._topics.get(name)
+        if topic is None:
+            topic = self._topics[name] = Topic(name, channel, position)
+        topic.members[member] = presence
+        return topic
+
+    def remove(self, name: str, member: Connection) -> None:
+        """End a membership; nothing of the topic reaches the member after it. Idempotent."""
+        topic = self._topics.get(name)
+        if topic is None:
+            return
+        topic.members.pop(member, None)
+        if not topic.members:
+            del self._topics[name]
+
+    def advance(self, name: str, epoch: str, offset: int) -> tuple[Continuity, Topic | None]:
+        """Say how a delivery fits; when it is the next one, count it."""
+        topic = self._topics.get(name)
+        if topic is None:
+            return Continuity.NO_MEMBERS, None
+        if epoch != topic.epoch:
+            return Continuity.GAP, topic
+        if offset == topic.offset + 1:
+            topic.offset = offset
+            return Continuity.NEXT, topic
+        return (Continuity.SEEN if offset <= topic.offset else Continuity.GAP), topic
+
+    def reposition(self, name: str, position: Position) -> Topic | None:
+        """Go on from a position, after a gap was healed or found to be beyond healing."""
+        topic = self._topics.get(name)
+        if topic is not None:
+            topic.epoch, topic.offset = position
+            topic.healing = False
+        return topic
