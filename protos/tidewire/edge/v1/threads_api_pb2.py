@@ -24,26 +24,31 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from tidewire.edge.v1 import errors_pb2 as tidewire_dot_edge_dot_v1_dot_errors__pb2
 from tidewire.edge.v1 import server_frames_pb2 as tidewire_dot_edge_dot_v1_dot_server__frames__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"tidewire/edge/v1/threads_api.proto\x12\x10tidewire.edge.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$tidewire/edge/v1/server_frames.proto\"\xf7\x02\n\nThreadBody\x12\x1c\n\tthread_id\x18\x01 \x01(\tR\tthread_id\x12\x0e\n\x06\x64omain\x18\x02 \x01(\t\x12\x11\n\tworkspace\x18\x03 \x01(\t\x12\r\n\x05title\x18\x04 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x05 \x01(\t\x12\x1e\n\ncreated_by\x18\x06 \x01(\tR\ncreated_by\x12:\n\ncreated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreated_at\x12)\n\rmessage_count\x18\x08 \x01(\x04H\x00R\rmessage_count\x88\x01\x01\x12\x44\n\x0flast_message_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0flast_message_at\x12)\n\x08metadata\x18\n \x01(\x0b\x32\x17.google.protobuf.StructB\x10\n\x0e_message_count\"\xe6\x01\n\x0eThreadListBody\x12-\n\x07threads\x18\x01 \x03(\x0b\x32\x1c.tidewire.edge.v1.ThreadBody\x12\x12\n\x05total\x18\x02 \x01(\x04H\x00\x88\x01\x01\x12\x0e\n\x06\x64omain\x18\x03 \x01(\t\x12\x11\n\tworkspace\x18\x04 \x01(\t\x12-\n\ttimestamp\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12%\n\x0bnext_cursor\x18\x06 \x01(\tH\x01R\x0bnext_cursor\x88\x01\x01\x42\x08\n\x06_totalB\x0e\n\x0c_next_cursor\"\xf4\x01\n\x10ThreadCreateBody\x12!\n\tthread_id\x18\x01 \x01(\tH\x00R\tthread_id\x88\x01\x01\x12\x12\n\x05title\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x14\n\x07\x63hannel\x18\x03 \x01(\tH\x02\x88\x01\x01\x12\x13\n\x06\x64omain\x18\x04 \x01(\tH\x03\x88\x01\x01\x12\x16\n\tworkspace\x18\x05 \x01(\tH\x04\x88\x01\x01\x12)\n\x08metadata\x18\x06 \x01(\x0b\x32\x17.google.protobuf.StructB\x0c\n\n_thread_idB\x08\n\x06_titleB\n\n\x08_channelB\t\n\x07_domainB\x0c\n\n_workspace\"\x8d\x02\n\x15ThreadMessageListBody\x12/\n\x08messages\x18\x01 \x03(\x0b\x32\x1d.tidewire.edge.v1.StoredFrame\x12\x12\n\x05total\x18\x02 \x01(\x04H\x00\x88\x01\x01\x12\x1c\n\tthread_id\x18\x03 \x01(\tR\tthread_id\x12\x0e\n\x06\x64omain\x18\x04 \x01(\t\x12\x11\n\tworkspace\x18\x05 \x01(\t\x12-\n\ttimestamp\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12%\n\x0bnext_cursor\x18\x07 \x01(\tH\x01R\x0bnext_cursor\x88\x01\x01\x42\x08\n\x06_totalB\x0e\n\x0c_next_cursor\"\xa3\x01\n\x15ThreadMessagePostBody\x12\x11\n\x04type\x18\x01 \x01(\tH\x00\x88\x01\x01\x12%\n\x04\x64\x61ta\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x0f\n\x02id\x18\x03 \x01(\tH\x01\x88\x01\x01\x12!\n\tclient_id\x18\x04 \x01(\tH\x02R\tclient_id\x88\x01\x01\x42\x07\n\x05_typeB\x05\n\x03_idB\x0c\n\n_client_id\"\x94\x01\n\x17ThreadMessagePostedBody\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\t\x12\x13\n\x06offset\x18\x04 \x01(\x04H\x00\x88\x01\x01\x12-\n\ttimestamp\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\t\n\x07_offsetb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"tidewire/edge/v1/threads_api.proto\x12\x10tidewire.edge.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dtidewire/edge/v1/errors.proto\x1a$tidewire/edge/v1/server_frames.proto\";\n\rHttpErrorBody\x12*\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x1b.tidewire.edge.v1.ErrorData\"\xf7\x02\n\nThreadBody\x12\x1c\n\tthread_id\x18\x01 \x01(\tR\tthread_id\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x03 \x01(\t\x12\x0e\n\x06\x64omain\x18\x04 \x01(\t\x12\x11\n\tworkspace\x18\x05 \x01(\t\x12\x1e\n\ncreated_by\x18\x06 \x01(\tR\ncreated_by\x12:\n\ncreated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreated_at\x12)\n\rmessage_count\x18\x08 \x01(\x04H\x00R\rmessage_count\x88\x01\x01\x12\x44\n\x0flast_message_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0flast_message_at\x12)\n\x08metadata\x18\n \x01(\x0b\x32\x17.google.protobuf.StructB\x10\n\x0e_message_count\"\xe6\x01\n\x0eThreadListBody\x12-\n\x07threads\x18\x01 \x03(\x0b\x32\x1c.tidewire.edge.v1.ThreadBody\x12\x12\n\x05total\x18\x02 \x01(\x04H\x00\x88\x01\x01\x12\x0e\n\x06\x64omain\x18\x03 \x01(\t\x12\x11\n\tworkspace\x18\x04 \x01(\t\x12-\n\ttimestamp\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12%\n\x0bnext_cursor\x18\x06 \x01(\tH\x01R\x0bnext_cursor\x88\x01\x01\x42\x08\n\x06_totalB\x0e\n\x0c_next_cursor\"\xa5\x02\n\x10ThreadCreateBody\x12!\n\tthread_id\x18\x01 \x01(\tH\x00R\tthread_id\x88\x01\x01\x12\x12\n\x05title\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x14\n\x07\x63hannel\x18\x03 \x01(\tH\x02\x88\x01\x01\x12)\n\x08metadata\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\x12!\n\tclient_id\x18\x05 \x01(\tH\x03R\tclient_id\x88\x01\x01\x12\x13\n\x06\x64omain\x18\x06 \x01(\tH\x04\x88\x01\x01\x12\x16\n\tworkspace\x18\x07 \x01(\tH\x05\x88\x01\x01\x42\x0c\n\n_thread_idB\x08\n\x06_titleB\n\n\x08_channelB\x0c\n\n_client_idB\t\n\x07_domainB\x0c\n\n_workspace\"n\n\x0fThreadReplyBody\x12,\n\x06thread\x18\x01 \x01(\x0b\x32\x1c.tidewire.edge.v1.ThreadBody\x12-\n\ttimestamp\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8d\x02\n\x15ThreadMessageListBody\x12\x1c\n\tthread_id\x18\x01 \x01(\tR\tthread_id\x12/\n\x08messages\x18\x02 \x03(\x0b\x32\x1d.tidewire.edge.v1.StoredFrame\x12\x12\n\x05total\x18\x03 \x01(\x04H\x00\x88\x01\x01\x12\x0e\n\x06\x64omain\x18\x04 \x01(\t\x12\x11\n\tworkspace\x18\x05 \x01(\t\x12-\n\ttimestamp\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12%\n\x0bnext_cursor\x18\x07 \x01(\tH\x01R\x0bnext_cursor\x88\x01\x01\x42\x08\n\x06_totalB\x0e\n\x0c_next_cursor\"\xcf\x01\n\x15ThreadMessagePostBody\x12\'\n\x07\x63ontent\x18\x01 \x01(\x0b\x32\x16.google.protobuf.Value\x12\x0f\n\x02id\x18\x02 \x01(\tH\x00\x88\x01\x01\x12!\n\tclient_id\x18\x03 \x01(\tH\x01R\tclient_id\x88\x01\x01\x12\x13\n\x06\x64omain\x18\x04 \x01(\tH\x02\x88\x01\x01\x12\x16\n\tworkspace\x18\x05 \x01(\tH\x03\x88\x01\x01\x42\x05\n\x03_idB\x0c\n\n_client_idB\t\n\x07_domainB\x0c\n\n_workspace\"\x88\x01\n\x17ThreadMessagePostedBody\x12.\n\x07message\x18\x01 \x01(\x0b\x32\x1d.tidewire.edge.v1.StoredFrame\x12\x0e\n\x06status\x18\x02 \x01(\t\x12-\n\ttimestamp\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tidewire.edge.v1.threads_api_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_THREADBODY']._serialized_start=158
-  _globals['_THREADBODY']._serialized_end=533
-  _globals['_THREADLISTBODY']._serialized_start=536
-  _globals['_THREADLISTBODY']._serialized_end=766
-  _globals['_THREADCREATEBODY']._serialized_start=769
-  _globals['_THREADCREATEBODY']._serialized_end=1013
-  _globals['_THREADMESSAGELISTBODY']._serialized_start=1016
-  _globals['_THREADMESSAGELISTBODY']._serialized_end=1285
-  _globals['_THREADMESSAGEPOSTBODY']._serialized_start=1288
-  _globals['_THREADMESSAGEPOSTBODY']._serialized_end=1451
-  _globals['_THREADMESSAGEPOSTEDBODY']._serialized_start=1454
-  _globals['_THREADMESSAGEPOSTEDBODY']._serialized_end=1602
+  _globals['_HTTPERRORBODY']._serialized_start=188
+  _globals['_HTTPERRORBODY']._serialized_end=247
+  _globals['_THREADBODY']._serialized_start=250
+  _globals['_THREADBODY']._serialized_end=625
+  _globals['_THREADLISTBODY']._serialized_start=628
+  _globals['_THREADLISTBODY']._serialized_end=858
+  _globals['_THREADCREATEBODY']._serialized_start=861
+  _globals['_THREADCREATEBODY']._serialized_end=1154
+  _globals['_THREADREPLYBODY']._serialized_start=1156
+  _globals['_THREADREPLYBODY']._serialized_end=1266
+  _globals['_THREADMESSAGELISTBODY']._serialized_start=1269
+  _globals['_THREADMESSAGELISTBODY']._serialized_end=1538
+  _globals['_THREADMESSAGEPOSTBODY']._serialized_start=1541
+  _globals['_THREADMESSAGEPOSTBODY']._serialized_end=1748
+  _globals['_THREADMESSAGEPOSTEDBODY']._serialized_start=1751
+  _globals['_THREADMESSAGEPOSTEDBODY']._serialized_end=1887
 # @@protoc_insertion_point(module_scope)

@@ -3,7 +3,8 @@
 isort:skip_file
 Bodies of `/api/chat/threads`: threads over HTTP, with the key in `Authorization: Bearer` or `X-API-Key`.
 
-A request that is refused is answered with the body of an `error` frame (errors.proto), and its `code` as the status.
+`domain` and `workspace` stand in the query (of a POST: in the body or the query) and default to `personal`.
+A request that is refused is answered with `HttpErrorBody`, and its `code` as the status.
 """
 
 from collections import abc as _abc
@@ -12,17 +13,45 @@ from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from tidewire.edge.v1 import errors_pb2 as _errors_pb2
 from tidewire.edge.v1 import server_frames_pb2 as _server_frames_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
 
-if sys.version_info >= (3, 10):
-    from typing import TypeAlias as _TypeAlias
+if sys.version_info >= (3, 11):
+    from typing import TypeAlias as _TypeAlias, Never as _Never
 else:
-    from typing_extensions import TypeAlias as _TypeAlias
+    from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+@_typing.final
+class HttpErrorBody(_message.Message):
+    """A request was refused.
+
+        {"error": {"message": "Invalid API key", "error_type": "invalid_key", "code": 403}}
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ERROR_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def error(self) -> _errors_pb2.ErrorData:
+        """As in an `error` frame: `error_type` and `code` mean the same."""
+
+    def __init__(
+        self,
+        *,
+        error: _errors_pb2.ErrorData | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HttpErrorBody: _TypeAlias = HttpErrorBody  # noqa: Y015
 
 @_typing.final
 class ThreadBody(_message.Message):
@@ -31,10 +60,10 @@ class ThreadBody(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     THREAD_ID_FIELD_NUMBER: _builtins.int
-    DOMAIN_FIELD_NUMBER: _builtins.int
-    WORKSPACE_FIELD_NUMBER: _builtins.int
     TITLE_FIELD_NUMBER: _builtins.int
     CHANNEL_FIELD_NUMBER: _builtins.int
+    DOMAIN_FIELD_NUMBER: _builtins.int
+    WORKSPACE_FIELD_NUMBER: _builtins.int
     CREATED_BY_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
     MESSAGE_COUNT_FIELD_NUMBER: _builtins.int
@@ -42,14 +71,14 @@ class ThreadBody(_message.Message):
     METADATA_FIELD_NUMBER: _builtins.int
     thread_id: _builtins.str
     """Its id: 1 to 64 of `A-Z a-z 0-9 _ -`."""
-    domain: _builtins.str
-    """The domain it belongs to."""
-    workspace: _builtins.str
-    """The workspace it belongs to."""
     title: _builtins.str
     """A title for people."""
     channel: _builtins.str
     """The channel that its messages go to."""
+    domain: _builtins.str
+    """The domain it belongs to."""
+    workspace: _builtins.str
+    """The workspace it belongs to."""
     created_by: _builtins.str
     """Who made it."""
     message_count: _builtins.int
@@ -60,7 +89,7 @@ class ThreadBody(_message.Message):
 
     @_builtins.property
     def last_message_at(self) -> _timestamp_pb2.Timestamp:
-        """When the last one was stored; not set: none yet."""
+        """When the last one was stored; null: none yet."""
 
     @_builtins.property
     def metadata(self) -> _struct_pb2.Struct:
@@ -70,10 +99,10 @@ class ThreadBody(_message.Message):
         self,
         *,
         thread_id: _builtins.str = ...,
-        domain: _builtins.str = ...,
-        workspace: _builtins.str = ...,
         title: _builtins.str = ...,
         channel: _builtins.str = ...,
+        domain: _builtins.str = ...,
+        workspace: _builtins.str = ...,
         created_by: _builtins.str = ...,
         created_at: _timestamp_pb2.Timestamp | None = ...,
         message_count: _builtins.int | None = ...,
@@ -92,10 +121,10 @@ Global___ThreadBody: _TypeAlias = ThreadBody  # noqa: Y015
 
 @_typing.final
 class ThreadListBody(_message.Message):
-    """What `GET /api/chat/threads` answers; query: `domain`, `workspace`, `limit` (1 to 1000, default 50), `cursor`.
+    """What `GET /api/chat/threads` answers; query besides: `limit` (1 to 1000, default 50), `cursor`.
 
         {"threads": [], "total": 0, "domain": "personal", "workspace": "personal",
-         "timestamp": "2026-11-24T09:00:00.125Z"}
+         "timestamp": "2026-11-24T09:00:00.125Z", "next_cursor": null}
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -113,7 +142,7 @@ class ThreadListBody(_message.Message):
     workspace: _builtins.str
     """As asked."""
     next_cursor: _builtins.str
-    """`cursor` of the next page; null or not set: this was the last."""
+    """`cursor` of the next page; null: this was the last."""
     @_builtins.property
     def threads(self) -> _containers.RepeatedCompositeFieldContainer[Global___ThreadBody]:
         """Newest first."""
@@ -149,7 +178,7 @@ Global___ThreadListBody: _TypeAlias = ThreadListBody  # noqa: Y015
 
 @_typing.final
 class ThreadCreateBody(_message.Message):
-    """What `POST /api/chat/threads` takes; the thread is answered, with 201, or 200 if it was there already.
+    """What `POST /api/chat/threads` takes.
 
         {"title": "Release 2", "domain": "personal", "workspace": "personal"}
     """
@@ -159,19 +188,22 @@ class ThreadCreateBody(_message.Message):
     THREAD_ID_FIELD_NUMBER: _builtins.int
     TITLE_FIELD_NUMBER: _builtins.int
     CHANNEL_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    CLIENT_ID_FIELD_NUMBER: _builtins.int
     DOMAIN_FIELD_NUMBER: _builtins.int
     WORKSPACE_FIELD_NUMBER: _builtins.int
-    METADATA_FIELD_NUMBER: _builtins.int
     thread_id: _builtins.str
     """Its id; not set: the server makes one."""
     title: _builtins.str
     """A title for people: up to 256 characters."""
     channel: _builtins.str
     """The channel its messages go to; not set: `thread:<thread_id>`."""
+    client_id: _builtins.str
+    """Shown as the maker; not set: the key's id."""
     domain: _builtins.str
-    """The domain; may stand in the query instead."""
+    """The domain."""
     workspace: _builtins.str
-    """The workspace; may stand in the query instead."""
+    """The workspace."""
     @_builtins.property
     def metadata(self) -> _struct_pb2.Struct:
         """The maker's own."""
@@ -182,16 +214,19 @@ class ThreadCreateBody(_message.Message):
         thread_id: _builtins.str | None = ...,
         title: _builtins.str | None = ...,
         channel: _builtins.str | None = ...,
+        metadata: _struct_pb2.Struct | None = ...,
+        client_id: _builtins.str | None = ...,
         domain: _builtins.str | None = ...,
         workspace: _builtins.str | None = ...,
-        metadata: _struct_pb2.Struct | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_channel", b"_channel", "_domain", b"_domain", "_thread_id", b"_thread_id", "_title", b"_title", "_workspace", b"_workspace", "channel", b"channel", "domain", b"domain", "metadata", b"metadata", "thread_id", b"thread_id", "title", b"title", "workspace", b"workspace"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_channel", b"_channel", "_client_id", b"_client_id", "_domain", b"_domain", "_thread_id", b"_thread_id", "_title", b"_title", "_workspace", b"_workspace", "channel", b"channel", "client_id", b"client_id", "domain", b"domain", "metadata", b"metadata", "thread_id", b"thread_id", "title", b"title", "workspace", b"workspace"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_channel", b"_channel", "_domain", b"_domain", "_thread_id", b"_thread_id", "_title", b"_title", "_workspace", b"_workspace", "channel", b"channel", "domain", b"domain", "metadata", b"metadata", "thread_id", b"thread_id", "title", b"title", "workspace", b"workspace"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_channel", b"_channel", "_client_id", b"_client_id", "_domain", b"_domain", "_thread_id", b"_thread_id", "_title", b"_title", "_workspace", b"_workspace", "channel", b"channel", "client_id", b"client_id", "domain", b"domain", "metadata", b"metadata", "thread_id", b"thread_id", "title", b"title", "workspace", b"workspace"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__channel: _TypeAlias = _typing.Literal["channel"]  # noqa: Y015
     _WhichOneofArgType__channel: _TypeAlias = _typing.Literal["_channel", b"_channel"]  # noqa: Y015
+    _WhichOneofReturnType__client_id: _TypeAlias = _typing.Literal["client_id"]  # noqa: Y015
+    _WhichOneofArgType__client_id: _TypeAlias = _typing.Literal["_client_id", b"_client_id"]  # noqa: Y015
     _WhichOneofReturnType__domain: _TypeAlias = _typing.Literal["domain"]  # noqa: Y015
     _WhichOneofArgType__domain: _TypeAlias = _typing.Literal["_domain", b"_domain"]  # noqa: Y015
     _WhichOneofReturnType__thread_id: _TypeAlias = _typing.Literal["thread_id"]  # noqa: Y015
@@ -202,6 +237,8 @@ class ThreadCreateBody(_message.Message):
     _WhichOneofArgType__workspace: _TypeAlias = _typing.Literal["_workspace", b"_workspace"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__channel) -> _WhichOneofReturnType__channel | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__client_id) -> _WhichOneofReturnType__client_id | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__domain) -> _WhichOneofReturnType__domain | None: ...
     @_typing.overload
@@ -214,28 +251,60 @@ class ThreadCreateBody(_message.Message):
 Global___ThreadCreateBody: _TypeAlias = ThreadCreateBody  # noqa: Y015
 
 @_typing.final
-class ThreadMessageListBody(_message.Message):
-    """What `GET /api/chat/threads/{thread_id}/messages` answers; query as for the list of threads."""
+class ThreadReplyBody(_message.Message):
+    """What `GET /api/chat/threads/{thread_id}` answers, and `POST /api/chat/threads`: 201, or 200 when the thread was
+    there.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    THREAD_FIELD_NUMBER: _builtins.int
+    TIMESTAMP_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def thread(self) -> Global___ThreadBody:
+        """The thread."""
+
+    @_builtins.property
+    def timestamp(self) -> _timestamp_pb2.Timestamp:
+        """When the answer was made."""
+
+    def __init__(
+        self,
+        *,
+        thread: Global___ThreadBody | None = ...,
+        timestamp: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["thread", b"thread", "timestamp", b"timestamp"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["thread", b"thread", "timestamp", b"timestamp"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ThreadReplyBody: _TypeAlias = ThreadReplyBody  # noqa: Y015
+
+@_typing.final
+class ThreadMessageListBody(_message.Message):
+    """What `GET /api/chat/threads/{thread_id}/messages` answers; query besides: `limit` (default 100), `cursor`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    THREAD_ID_FIELD_NUMBER: _builtins.int
     MESSAGES_FIELD_NUMBER: _builtins.int
     TOTAL_FIELD_NUMBER: _builtins.int
-    THREAD_ID_FIELD_NUMBER: _builtins.int
     DOMAIN_FIELD_NUMBER: _builtins.int
     WORKSPACE_FIELD_NUMBER: _builtins.int
     TIMESTAMP_FIELD_NUMBER: _builtins.int
     NEXT_CURSOR_FIELD_NUMBER: _builtins.int
-    total: _builtins.int
-    """How many there are in all."""
     thread_id: _builtins.str
     """As asked."""
+    total: _builtins.int
+    """How many there are in all."""
     domain: _builtins.str
     """As asked."""
     workspace: _builtins.str
     """As asked."""
     next_cursor: _builtins.str
-    """`cursor` of the next page; null or not set: this was the last."""
+    """`cursor` of the next page; null: this was the last."""
     @_builtins.property
     def messages(self) -> _containers.RepeatedCompositeFieldContainer[_server_frames_pb2.StoredFrame]:
         """Oldest first, each as it was delivered."""
@@ -247,9 +316,9 @@ class ThreadMessageListBody(_message.Message):
     def __init__(
         self,
         *,
+        thread_id: _builtins.str = ...,
         messages: _abc.Iterable[_server_frames_pb2.StoredFrame] | None = ...,
         total: _builtins.int | None = ...,
-        thread_id: _builtins.str = ...,
         domain: _builtins.str = ...,
         workspace: _builtins.str = ...,
         timestamp: _timestamp_pb2.Timestamp | None = ...,
@@ -272,92 +341,93 @@ Global___ThreadMessageListBody: _TypeAlias = ThreadMessageListBody  # noqa: Y015
 
 @_typing.final
 class ThreadMessagePostBody(_message.Message):
-    """What `POST /api/chat/threads/{thread_id}/messages` takes: a message frame without its channel.
+    """What `POST /api/chat/threads/{thread_id}/messages` takes. It is published as a `chat_message` whose `data` is the
+    body without the fields `id`, `client_id`, `domain` and `workspace`, and with `thread_id`.
 
-        {"id": "m-1", "client_id": "backend", "data": {"content": "Hello"}}
+        {"id": "m-1", "client_id": "backend", "content": "Hello"}
     """
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    TYPE_FIELD_NUMBER: _builtins.int
-    DATA_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
     ID_FIELD_NUMBER: _builtins.int
     CLIENT_ID_FIELD_NUMBER: _builtins.int
-    type: _builtins.str
-    """The frame type; not set: `chat_message`."""
+    DOMAIN_FIELD_NUMBER: _builtins.int
+    WORKSPACE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """Idempotency id."""
+    """Idempotency id; not set: the server makes one."""
     client_id: _builtins.str
-    """Shown as the sender."""
+    """Shown as the sender; not set: the key's id."""
+    domain: _builtins.str
+    """The domain."""
+    workspace: _builtins.str
+    """The workspace."""
     @_builtins.property
-    def data(self) -> _struct_pb2.Struct:
-        """Any JSON object; `content` required as in the frame."""
+    def content(self) -> _struct_pb2.Value:
+        """Required; other fields of the sender's own may stand beside it."""
 
     def __init__(
         self,
         *,
-        type: _builtins.str | None = ...,
-        data: _struct_pb2.Struct | None = ...,
+        content: _struct_pb2.Value | None = ...,
         id: _builtins.str | None = ...,
         client_id: _builtins.str | None = ...,
+        domain: _builtins.str | None = ...,
+        workspace: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_client_id", b"_client_id", "_id", b"_id", "_type", b"_type", "client_id", b"client_id", "data", b"data", "id", b"id", "type", b"type"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_client_id", b"_client_id", "_domain", b"_domain", "_id", b"_id", "_workspace", b"_workspace", "client_id", b"client_id", "content", b"content", "domain", b"domain", "id", b"id", "workspace", b"workspace"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_client_id", b"_client_id", "_id", b"_id", "_type", b"_type", "client_id", b"client_id", "data", b"data", "id", b"id", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_client_id", b"_client_id", "_domain", b"_domain", "_id", b"_id", "_workspace", b"_workspace", "client_id", b"client_id", "content", b"content", "domain", b"domain", "id", b"id", "workspace", b"workspace"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__client_id: _TypeAlias = _typing.Literal["client_id"]  # noqa: Y015
     _WhichOneofArgType__client_id: _TypeAlias = _typing.Literal["_client_id", b"_client_id"]  # noqa: Y015
+    _WhichOneofReturnType__domain: _TypeAlias = _typing.Literal["domain"]  # noqa: Y015
+    _WhichOneofArgType__domain: _TypeAlias = _typing.Literal["_domain", b"_domain"]  # noqa: Y015
     _WhichOneofReturnType__id: _TypeAlias = _typing.Literal["id"]  # noqa: Y015
     _WhichOneofArgType__id: _TypeAlias = _typing.Literal["_id", b"_id"]  # noqa: Y015
-    _WhichOneofReturnType__type: _TypeAlias = _typing.Literal["type"]  # noqa: Y015
-    _WhichOneofArgType__type: _TypeAlias = _typing.Literal["_type", b"_type"]  # noqa: Y015
+    _WhichOneofReturnType__workspace: _TypeAlias = _typing.Literal["workspace"]  # noqa: Y015
+    _WhichOneofArgType__workspace: _TypeAlias = _typing.Literal["_workspace", b"_workspace"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__client_id) -> _WhichOneofReturnType__client_id | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__domain) -> _WhichOneofReturnType__domain | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__id) -> _WhichOneofReturnType__id | None: ...
     @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__type) -> _WhichOneofReturnType__type | None: ...
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__workspace) -> _WhichOneofReturnType__workspace | None: ...
 
 Global___ThreadMessagePostBody: _TypeAlias = ThreadMessagePostBody  # noqa: Y015
 
 @_typing.final
 class ThreadMessagePostedBody(_message.Message):
-    """What it answers, with 201, or 200 if the message was there already: the message is stored."""
+    """What it answers, with 201: the message is stored."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    ID_FIELD_NUMBER: _builtins.int
-    CHANNEL_FIELD_NUMBER: _builtins.int
-    EPOCH_FIELD_NUMBER: _builtins.int
-    OFFSET_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
     TIMESTAMP_FIELD_NUMBER: _builtins.int
-    id: _builtins.str
-    """Its id."""
-    channel: _builtins.str
-    """Its channel."""
-    epoch: _builtins.str
-    """The life of the channel."""
-    offset: _builtins.int
-    """Its place in the channel."""
+    status: _builtins.str
+    """`success`."""
+    @_builtins.property
+    def message(self) -> _server_frames_pb2.StoredFrame:
+        """As it was delivered."""
+
     @_builtins.property
     def timestamp(self) -> _timestamp_pb2.Timestamp:
-        """When it was stored."""
+        """When the answer was made."""
 
     def __init__(
         self,
         *,
-        id: _builtins.str = ...,
-        channel: _builtins.str = ...,
-        epoch: _builtins.str = ...,
-        offset: _builtins.int | None = ...,
+        message: _server_frames_pb2.StoredFrame | None = ...,
+        status: _builtins.str = ...,
         timestamp: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_offset", b"_offset", "offset", b"offset", "timestamp", b"timestamp"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "timestamp", b"timestamp"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_offset", b"_offset", "channel", b"channel", "epoch", b"epoch", "id", b"id", "offset", b"offset", "timestamp", b"timestamp"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "status", b"status", "timestamp", b"timestamp"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__offset: _TypeAlias = _typing.Literal["offset"]  # noqa: Y015
-    _WhichOneofArgType__offset: _TypeAlias = _typing.Literal["_offset", b"_offset"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__offset) -> _WhichOneofReturnType__offset | None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ThreadMessagePostedBody: _TypeAlias = ThreadMessagePostedBody  # noqa: Y015

@@ -3,7 +3,8 @@
 isort:skip_file
 Bodies of `/api/chat/threads`: threads over HTTP, with the key in `Authorization: Bearer` or `X-API-Key`.
 
-A request that is refused is answered with the body of an `error` frame (errors.proto), and its `code` as the status.
+`domain` and `workspace` stand in the query (of a POST: in the body or the query) and default to `personal`.
+A request that is refused is answered with `HttpErrorBody`, and its `code` as the status.
 """
 
 from collections import abc as _abc
