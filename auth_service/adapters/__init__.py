@@ -1,0 +1,1 @@
+"""What joins the rules to the world: SQLite, gRPC, files and metrics."""

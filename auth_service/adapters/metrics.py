@@ -1,0 +1,14 @@
+"""Counters of the auth service, for Prometheus. No label ever holds a key, an id of one, or an owner."""
+
+from typing import Final
+
+from prometheus_client import Counter, Gauge
+
+VERDICTS: Final = Counter("tidewire_auth_verdicts", "Verdicts given, by code", ["code"])
+RPC_FAULTS: Final = Counter("tidewire_auth_rpc_faults", "Calls ended with a fault, by reason", ["reason"])
+STORE_ERRORS: Final = Counter("tidewire_auth_store_errors", "Failed calls of the key store")
+CACHE_HITS: Final = Counter("tidewire_auth_record_cache_hits", "Key records found in the cache")
+CACHE_MISSES: Final = Counter("tidewire_auth_record_cache_misses", "Key records read from the store")
+WATCHERS: Final = Gauge("tidewire_auth_watchers", "Streams of key changes that are open")
+CHANGES: Final = Counter("tidewire_auth_changes", "Key changes told to watchers, once each")
+RESYNCS: Final = Counter("tidewire_auth_watch_resyncs", "Watchers told to forget every verdict, by reason", ["reason"])

@@ -1,0 +1,99 @@
+"""A bounded cache of key records round any key store.
+
+The invariant: after a change was seen (made here, or told by the change log), no older record is found. A read
+that was on its way while a change came is not kept: the generation it began in is over.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+
+from auth_service.adapters import metrics
+from auth_service.core.keys import KeyRecord
+from auth_service.core.ports import Change, KeyPage, KeyStore, RecordChange
+
+
+class CachedKeyStore:
+    """A `KeyStore` that remembers records; unknown ids are not remembered.
+
+    Args:
+        store: where the keys are.
+        size: records kept at most; the least recently used goes first.
+    """
+
+    def __init__(self, store: KeyStore, size: int) -> None:
+        self._store = store
+        self._size = size
+        self._records: OrderedDict[str, KeyRecord] = OrderedDict()
+        self._generation = 0
+
+    def forget(self, key_id: str) -> None:
+        """Drop one record: its key has changed."""
+        self._generation += 1
+        self._records.pop(key_id, None)
+
+    def forget_all(self) -> None:
+        """Drop every record: changes may have been missed."""
+        self._generation += 1
+        self._records.clear()
+
+    async def get(self, key_id: str) -> KeyRecord | None:
+        """Read one key, from memory if it is there."""
+        record = self._records.get(key_id)
+        if record is not None:
+            self._records.move_to_end(key_id)
+            metrics.CACHE_HITS.inc()
+            return record
+        metrics.CACHE_MISSES.inc()
+        generation = self._generation
+        record = await self._store.get(key_id)
+        if record is not None and generation == self._generation:
+            self._records[key_id] = record
+            if len(self._records) > self._size:
+                self._records.popitem(last=False)
+        return record
+
+    async def create(self, record: KeyRecord) -> KeyRecord:
+        """Store a new key."""
+        return await self._store.create(record)
+
+    async def create_first(self, record: KeyRecord) -> KeyRecord:
+        """Store the first admin key."""
+        return await self._store.create_first(record)
+
+    async def update(self, key_id: str, change: RecordChange) -> KeyRecord:
+        """Change a key, and forget what was remembered of it, also when it is not known if the change was made."""
+        try:
+            return await self._store.update(key_id, change)
+        finally:
+            self.forget(key_id)
+
+    async def delete(self, key_id: str) -> None:
+        """Remove a key for good."""
+        try:
+            await self._store.delete(key_id)
+        finally:
+            self.forget(key_id)
+
+    async def list_keys(self, *, after: int, limit: int, owner: str) -> KeyPage:
+        """Read a page of keys."""
+        return await self._store.list_keys(after=after, limit=limit, owner=owner)
+
+    async def development_key_ids(self) -> Sequence[str]:
+        """Return the ids of the development keys."""
+        return await self._store.development_key_ids()
+
+    async def revision(self) -> int:
+        """Return the revision of the last change."""
+        return await self._store.revision()
+
+    async def changes_since(self, revision: int, limit: int) -> Sequence[Change]:
+        """Return changes after a revision."""
+        return await self._store.changes_since(revision, limit)
+
+    async def record_expiries(self, now_ms: int) -> int | None:
+        """Log expiries that have passed."""
+        return await self._store.record_expiries(now_ms)
+
+    async def check_peppers(self, fingerprints: Mapping[int, str]) -> None:
+        """Hold the peppers against those of the store."""
+        await self._store.check_peppers(fingerprints)

@@ -1,0 +1,1 @@
+"""Rules of keys and permissions: pure, with the clock and randomness passed in."""

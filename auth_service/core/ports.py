@@ -1,0 +1,118 @@
+"""What the rules need of the world: a clock and a store of keys."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from auth_service.core.keys import KeyRecord
+from auth_service.core.verification import VerdictCode
+
+# Gets the stored record, returns what it shall be; the same record means: nothing changes. May raise.
+RecordChange = Callable[[KeyRecord], KeyRecord]
+
+
+class Clock(Protocol):
+    """The present moment."""
+
+    def now(self) -> float:
+        """Return the Unix time in seconds."""
+        ...
+
+
+def now_ms(clock: Clock) -> int:
+    """Return the present moment in whole Unix milliseconds, rounded down."""
+    return int(clock.now() * 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One entry of the change log: the key's standing from this revision on."""
+
+    revision: int
+    key_id: str
+    code: VerdictCode
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPage:
+    """Keys in the order they were made; `next_after` is None on the last page."""
+
+    records: Sequence[KeyRecord]
+    next_after: int | None
+
+
+class KeyStore(Protocol):
+    """Keys and the log of their changes. Every method may raise `StoreUnavailableError`.
+
+    Each change of a key gets the next revision and an entry in the log, in one transaction with the change:
+    whoever sees a revision sees all changes up to it. Revisions only grow, over restarts too.
+    """
+
+    async def get(self, key_id: str) -> KeyRecord | None:
+        """Read one key."""
+        ...
+
+    async def create(self, record: KeyRecord) -> KeyRecord:
+        """Store a new key and return it with its revision.
+
+        Raises:
+            KeyExistsError: the id is taken.
+        """
+        ...
+
+    async def create_first(self, record: KeyRecord) -> KeyRecord:
+        """Store the first admin key, once in the life of the store.
+
+        Raises:
+            AlreadyBootstrappedError: it was made before, even if it is gone since.
+        """
+        ...
+
+    async def update(self, key_id: str, change: RecordChange) -> KeyRecord:
+        """Change a key in one transaction; idempotent when `change` returns the record it got.
+
+        Raises:
+            KeyNotFoundError: no key has this id.
+            AuthError: whatever `change` raises; nothing is stored then.
+        """
+        ...
+
+    async def delete(self, key_id: str) -> None:
+        """Remove a key for good, if it is there."""
+        ...
+
+    async def list_keys(self, *, after: int, limit: int, owner: str) -> KeyPage:
+        """Read a page of keys, oldest first; `owner` empty means all, `after` 0 the first page."""
+        ...
+
+    async def development_key_ids(self) -> Sequence[str]:
+        """Return the ids of the keys that are marked as development keys."""
+        ...
+
+    async def revision(self) -> int:
+        """Return the revision of the last change; 0 in an empty store."""
+        ...
+
+    async def changes_since(self, revision: int, limit: int) -> Sequence[Change]:
+        """Return changes after a revision, in order, at most `limit`.
+
+        Raises:
+            RevisionGoneError: the log no longer reaches back that far, or the revision was never given out.
+        """
+        ...
+
+    async def record_expiries(self, now_ms: int) -> int | None:
+        """Log each key whose time is over and was not logged so far; idempotent.
+
+        Returns:
+            The Unix milliseconds of the next expiry to come, or None.
+        """
+        ...
+
+    async def check_peppers(self, fingerprints: Mapping[int, str]) -> None:
+        """Hold the peppers against those the store's keys were made with, and remember new ones.
+
+        Raises:
+            PepperError: a pepper of the store is not known, or is another one.
+        """
+        ...
