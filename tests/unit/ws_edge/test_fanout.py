@@ -1,0 +1,78 @@
+"""Delivery in order, each offset once, gaps healed before more is delivered."""
+
+from __future__ import annotations
+
+from tests.unit.ws_edge.fakes import EPOCH, World
+from ws_edge.core.ports import Member, Position, StoredMessage
+
+
+def stored(offset: int, epoch: str = EPOCH) -> StoredMessage:
+    return StoredMessage("chat_message", f"m{offset}", "bob", epoch, offset, 1_700_000_000_000, b"{}")
+
+
+async def test_each_offset_is_delivered_once_to_every_member() -> None:
+    world = World()
+    clients = [await world.member(client_id=name) for name in ("alice", "bob")]
+    for offset in (6, 6, 7, 5):
+        world.gateway.fanout.deliver("d/w/room", stored(offset))
+    for client in clients:
+        assert [frame["offset"] for frame in client.frames()] == [6, 7]
+    assert world.gateway.stats.deliveries == 4
+    world.gateway.fanout.deliver("d/w/nobody", stored(1))
+
+
+async def test_a_gap_is_healed_before_more_is_delivered() -> None:
+    world = World()
+    client = await world.member()
+    number = client.connection.number
+    for offset in (8, 9):
+        world.gateway.fanout.deliver("d/w/room", stored(offset))
+    assert client.frames() == []
+    assert [c for c in world.link.commands if c[0] == "resubscribe"] == [
+        ("resubscribe", "d/w/room", Position(EPOCH, 5), [number], [])
+    ]
+    world.gateway.fanout.resubscribed("d/w/room", Position(EPOCH, 5), None)
+    for offset in (6, 7, 8, 9):
+        world.gateway.fanout.deliver("d/w/room", stored(offset))
+    assert [frame["offset"] for frame in client.frames()] == [6, 7, 8, 9]
+    assert world.gateway.stats.gaps_found == 1
+
+
+async def test_what_cannot_be_healed_is_told() -> None:
+    world = World()
+    client = await world.member()
+    world.gateway.fanout.deliver("d/w/room", stored(1, "e2"))
+    assert world.link.names()[-1] == "resubscribe"
+    world.gateway.fanout.resubscribed("d/w/room", Position("e2", 1), "epoch_changed")
+    told = client.one()
+    assert told["type"] == "subscription_success"
+    assert (told["data"]["recovered"], told["data"]["reason"]) == (False, "epoch_changed")
+    world.gateway.fanout.deliver("d/w/room", stored(2, "e2"))
+    assert client.one()["offset"] == 2
+    world.gateway.fanout.resubscribed("d/w/nobody", Position("e2", 1), "epoch_changed")
+
+
+async def test_presence_changes_reach_those_that_asked() -> None:
+    world = World()
+    plain = await world.member()
+    curious = await world.authenticated("carol")
+    await curious.send("join_channel", {"channel": "room", "presence": True})
+    curious.frames()
+    who = Member("dave", "tasks", 1_700_000_000_000)
+    for joined, event in ((True, "join"), (False, "leave")):
+        world.gateway.fanout.presence_changed("d/w/room", who, joined=joined, now_ms=1_700_000_000_000)
+        frame = curious.one()
+        assert frame["type"] == "presence_update"
+        assert frame["data"]["event"] == event
+        assert frame["data"]["member"]["client_id"] == "dave"
+    assert plain.frames() == []
+    world.gateway.fanout.presence_changed("d/w/nobody", who, joined=True, now_ms=0)
+
+
+async def test_removing_a_stranger_changes_nothing() -> None:
+    world = World()
+    alice, bob = await world.member(), await world.authenticated("bob")
+    world.gateway.topics.remove("d/w/room", bob.connection)
+    world.gateway.topics.remove("d/w/nowhere", bob.connection)
+    assert world.gateway.topics.get("d/w/room") is not None
+    assert alice.connection in world.gateway.topics.get("d/w/room").members  # type: ignore[union-attr]
