@@ -1,0 +1,92 @@
+"""Fixtures that all tests share: the gateway as real processes, and clients for it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.support.key_admin import KeyAdmin, MadeKey
+from tests.support.protocol_client import Clients
+from tests.support.services import Gateway
+from tests.support.target import Target
+
+
+def _run_gateway(gateway: Gateway) -> Iterator[Gateway]:
+    try:
+        gateway.start()
+        yield gateway
+        gateway.stop()
+    finally:
+        gateway.kill()
+
+
+@pytest.fixture(scope="session")
+def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A gateway for tests that neither kill nor stop anything."""
+    yield from _run_gateway(Gateway(tmp_path_factory.mktemp("shared-gateway")))
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A gateway of this module's own, whose processes it may kill, stop and restart."""
+    if Target.from_environment() is not None:
+        pytest.skip("controls processes, so it needs a gateway of its own")
+    yield from _run_gateway(Gateway(tmp_path_factory.mktemp("gateway")))
+
+
+@pytest.fixture(scope="session")
+def target(request: pytest.FixtureRequest) -> Target:
+    """What black-box tests talk to."""
+    return Target.from_environment() or Target.of(request.getfixturevalue("shared_gateway"))
+
+
+@pytest.fixture(scope="session")
+def key_admin(target: Target) -> KeyAdmin:
+    """Makes and changes keys."""
+    if target.key_admin is None:
+        pytest.skip("needs TIDEWIRE_TEST_AUTH_TARGET")
+    return target.key_admin
+
+
+@pytest.fixture
+def make_key(key_admin: KeyAdmin) -> Callable[..., MadeKey]:
+    """Makes keys."""
+    return key_admin.create
+
+
+@pytest.fixture(params=["client", "debug"])
+def endpoint(request: pytest.FixtureRequest, target: Target) -> str:
+    """Both endpoints of the WebSocket."""
+    if request.param == "debug" and not target.has_debug:
+        pytest.skip("the debug endpoint is off there")
+    return str(request.param)
+
+
+@pytest.fixture
+async def clients(target: Target, endpoint: str) -> AsyncIterator[Clients]:
+    """Makes clients, on both endpoints."""
+    async with Clients(target, debug=endpoint == "debug") as made:
+        yield made
+
+
+@pytest.fixture
+async def plain_clients(target: Target) -> AsyncIterator[Clients]:
+    """Makes clients, on the endpoint of applications only."""
+    async with Clients(target) as made:
+        yield made
+
+
+@pytest.fixture
+async def clients_of() -> AsyncIterator[Callable[..., Any]]:
+    """Makes clients of any target: `clients_of(target)`."""
+    everyone: list[Clients] = []
+
+    def make(target: Target, **more: Any) -> Clients:
+        everyone.append(Clients(target, **more))
+        return everyone[-1]
+
+    yield make
+    for made in everyone:
+        await made.__aexit__()

@@ -1,0 +1,77 @@
+"""Makes and changes API keys through KeyAdminService, as an administrator does."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import grpc
+
+from tidewire.auth.v1 import admin_pb2, admin_pb2_grpc, keys_pb2
+
+DEADLINE_S = 10.0
+
+
+@dataclass(frozen=True)
+class MadeKey:
+    """A key that was just made."""
+
+    key_id: str
+    api_key: str
+
+
+class KeyAdmin:
+    """Talks to one auth service.
+
+    Args:
+        target: Its address.
+        token: The service token, or a key with the permission `admin`.
+        on_key: Called with the text of each key that is made, so that logs can be searched for it.
+    """
+
+    def __init__(self, target: str, token: str, on_key: Callable[[str], None] = lambda _: None) -> None:
+        self._target = target
+        self._metadata = (("authorization", f"Bearer {token}"),)
+        self._on_key = on_key
+
+    def _call(self, method: str, request: Any) -> Any:
+        with grpc.insecure_channel(self._target) as channel:
+            stub = admin_pb2_grpc.KeyAdminServiceStub(channel)
+            return getattr(stub, method)(request, metadata=self._metadata, timeout=DEADLINE_S, wait_for_ready=True)
+
+    def create(
+        self,
+        permissions: Sequence[str] = ("*:*",),
+        *,
+        domains: Sequence[str] = (),
+        workspaces: Sequence[str] = (),
+        expires_in_s: float | None = None,
+        **limits: int,
+    ) -> MadeKey:
+        """Make a key."""
+        request = admin_pb2.CreateKeyRequest(
+            owner="tests",
+            name=f"test {secrets.token_hex(4)}",
+            permissions=permissions,
+            allowed_domains=domains,
+            allowed_workspaces=workspaces,
+            limits=keys_pb2.KeyLimits(**limits),
+            environment="test",
+        )
+        if expires_in_s is not None:
+            request.expire_time.FromDatetime(datetime.now(UTC) + timedelta(seconds=expires_in_s))
+        answer = self._call("CreateKey", request)
+        self._on_key(answer.api_key)
+        return MadeKey(answer.key.key_id, answer.api_key)
+
+    def revoke(self, key: MadeKey) -> None:
+        self._call("RevokeKey", admin_pb2.RevokeKeyRequest(key_id=key.key_id, reason="test"))
+
+    def disable(self, key: MadeKey) -> None:
+        self._call("DisableKey", admin_pb2.DisableKeyRequest(key_id=key.key_id, reason="test"))
+
+    def enable(self, key: MadeKey) -> None:
+        self._call("EnableKey", admin_pb2.EnableKeyRequest(key_id=key.key_id))

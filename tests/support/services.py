@@ -1,0 +1,113 @@
+"""The whole gateway as real processes: auth, session and edge, each on a port of its own, with state in a directory."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests.support.http_client import http
+from tests.support.key_admin import KeyAdmin
+from tests.support.processes import ServiceProcess
+from tests.support.waiting import wait_until
+
+READY_DEADLINE_S = 30.0
+
+
+class Gateway:
+    """Three services that talk to each other.
+
+    Args:
+        directory: For state, logs and ready files.
+        auth: More flags of the auth service, by name without `--`.
+        session: More flags of the session service.
+        edge: More flags of the edge.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        auth: Mapping[str, object] | None = None,
+        session: Mapping[str, object] | None = None,
+        edge: Mapping[str, object] | None = None,
+    ) -> None:
+        self.directory = directory
+        self.service_token = f"canary-token-{secrets.token_hex(16)}"
+        self.canaries = {self.service_token}
+        self._variables = {"TIDEWIRE_MODE": "development", "TIDEWIRE_SERVICE_TOKEN": self.service_token}
+        self._session_flags = dict(session or {})
+        self._edge_flags = dict(edge or {})
+        self.auth = self._process("auth_service", {"data-dir": directory / "data", **(auth or {})})
+        self.session = self._process("session_service", {})
+        self.edge = self._process("ws_edge", {})
+        self._more: list[ServiceProcess] = []
+
+    def _process(self, module: str, flags: Mapping[str, object], name: str | None = None) -> ServiceProcess:
+        return ServiceProcess(module, self.directory, flags, self._variables, name)
+
+    @property
+    def processes(self) -> list[ServiceProcess]:
+        return [*reversed(self._more), self.edge, self.session, self.auth]
+
+    def start(self) -> None:
+        """Start the three, and return when a message has gone round."""
+        self.auth.start()
+        session_flags = {"data-dir": self.directory / "data", "auth-target": self.auth.address}
+        self.session = self._process("session_service", {**session_flags, **self._session_flags})
+        self.session.start()
+        self.edge = self._process("ws_edge", self._flags_of_edge({}))
+        self.edge.start()
+        self.wait_ready()
+
+    def another_edge(self, name: str, **flags: object) -> ServiceProcess:
+        """Start one more edge on the same services; `max_connections=1` is the flag `--max-connections 1`."""
+        named = {flag.replace("_", "-"): value for flag, value in flags.items()}
+        edge = self._process("ws_edge", self._flags_of_edge(named), f"ws_edge-{name}")
+        self._more.append(edge)
+        edge.start()
+        self.wait_ready(edge)
+        return edge
+
+    def _flags_of_edge(self, more: Mapping[str, object]) -> dict[str, object]:
+        targets = {"auth-target": self.auth.address, "session-target": self.session.address}
+        return {**targets, "canary-interval-s": 0.5, **self._edge_flags, **more}
+
+    def wait_ready(self, edge: ServiceProcess | None = None) -> None:
+        """Return when the edge says that it can deliver."""
+        url = f"http://{(edge or self.edge).address}/ready"
+
+        def ready() -> bool:
+            try:
+                return http("GET", url).status == 200
+            except OSError:
+                return False
+
+        wait_until(ready, READY_DEADLINE_S, "a message goes round")
+
+    def key_admin(self) -> KeyAdmin:
+        """Return what makes keys here; their texts are searched for in the logs at the end."""
+        return KeyAdmin(self.auth.address, self.service_token, self.canaries.add)
+
+    def stop(self) -> None:
+        """Stop everything in order; fail if a process does not end cleanly or a key is in a log."""
+        codes = {process.name: process.stop() for process in self.processes if process.exit_code is None}
+        self.assert_no_canary_in_logs()
+        assert set(codes.values()) <= {0}, f"exit codes {codes}: {self.tails(codes)}"
+
+    def kill(self) -> None:
+        """End whatever still runs, after a failure."""
+        for process in self.processes:
+            if process.running:
+                process.kill9()
+
+    def assert_no_canary_in_logs(self) -> None:
+        """Fail if a key or the service token is in a log."""
+        for file in self.directory.glob("*.log"):
+            text = file.read_text(errors="replace")
+            assert not [canary for canary in self.canaries if canary in text], f"a key is in {file.name}"
+
+    def tails(self, codes: Mapping[str, int]) -> str:
+        """Return the last lines of the logs of processes that did not end with 0."""
+        bad = [process for process in self.processes if codes.get(process.name)]
+        return "\n".join(f"--- {process.name}\n{process.log()[-3000:]}" for process in bad)
