@@ -6,7 +6,7 @@ take some 20 microseconds, a good deal less than the way to another thread and b
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
@@ -54,8 +54,11 @@ class SqliteKeyStore:
             StoreUnavailableError: it cannot be opened, is no key store, or is one of a later version.
         """
         try:
-            self._writer = await self._guard(self._in_thread(self._open_writer))
-            self._reader = await self._guard(self._in_thread(self._open_reader))
+            self._writer = await self._in_thread(self._open_writer)
+            self._reader = await self._in_thread(self._open_reader)
+        except (sqlite3.Error, OSError, TimeoutError) as error:
+            self.close()
+            raise StoreUnavailableError(f"the key store {self._path} cannot be opened: {error}") from None
         except StoreUnavailableError:
             self.close()
             raise
@@ -115,7 +118,10 @@ class SqliteKeyStore:
         await self._call(lambda: self._writer.check_peppers(fingerprints))
 
     async def _call(self, work: Callable[[], T]) -> T:
-        return await self._guard(self._in_thread(work))
+        try:
+            return await self._in_thread(work)
+        except (sqlite3.Error, OSError, TimeoutError) as error:
+            raise self._failed(error) from None
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         if self._waiting >= MAX_WAITING_CALLS:
@@ -131,12 +137,6 @@ class SqliteKeyStore:
         if not future.cancelled():
             future.exception()  # seen here, in case that nobody waits for it any more
 
-    async def _guard(self, work: Awaitable[T]) -> T:
-        try:
-            return await work
-        except (sqlite3.Error, TimeoutError, OSError) as error:
-            raise self._failed(error) from None
-
     def _failed(self, error: Exception) -> StoreUnavailableError:
         metrics.STORE_ERRORS.inc()
         log.error("store failed", error=repr(error), path=str(self._path))
@@ -144,6 +144,7 @@ class SqliteKeyStore:
 
     def _open_writer(self) -> SqliteKeys:
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._path.touch(mode=0o600)
         connection = self._connect(str(self._path), busy_ms=int(self._timeout_s * 500))
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")

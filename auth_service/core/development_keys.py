@@ -1,5 +1,6 @@
 """Keys that development mode knows by name, as the testing guide has them. Production mode never sees this table."""
 
+from dataclasses import replace
 from typing import Final
 
 from auth_service.core.hashing import Peppers
@@ -14,7 +15,8 @@ DEVELOPMENT_KEY_IDS: Final = {
     "expired-test-key": "dev_expired_test_key",
 }
 _EXPIRED: Final = frozenset({"expired-test-key"})
-_HOUR_MS: Final = 3_600_000
+# 2020-01-01
+_EXPIRE_MS: Final = 1_577_836_800_000
 PREFIX_CHARS: Final = 3
 
 
@@ -35,8 +37,14 @@ def development_records(peppers: Peppers, now_ms: int) -> list[KeyRecord]:
             limits=KeyLimits(),
             create_ms=now_ms,
             update_ms=now_ms,
-            expire_ms=now_ms - _HOUR_MS if name in _EXPIRED else None,
+            expire_ms=_EXPIRE_MS if name in _EXPIRED else None,
             development=True,
         )
         for name, key_id in DEVELOPMENT_KEY_IDS.items()
     ]
+
+
+def restored(fresh: KeyRecord, stored: KeyRecord) -> KeyRecord:
+    """Return a stored development key as it is to be after a restart: active again; the same record if it is."""
+    same = replace(fresh, create_ms=stored.create_ms, update_ms=stored.update_ms, revision=stored.revision)
+    return stored if same == stored else replace(fresh, create_ms=stored.create_ms)

@@ -52,15 +52,28 @@ class Verifier:
     async def admit(self, token: str, action: str) -> str:
         """Let a caller in that shows an API key as its credential, and return the key's id.
 
+        A key that is limited to domains or workspaces is no caller of this service, whatever it permits:
+        it could make itself another one without those limits.
+
         Raises:
             CallerUnknownError: the key is not good.
-            CallerNotAllowedError: the key is good, but lacks the action.
+            CallerNotAllowedError: the key is good, but lacks the action or is limited.
         """
-        return _admitted(await self.verify(token, Use(action=action)))
+        return self._admit(await self._find(token), action)
 
     async def admit_again(self, key_id: str, action: str) -> str:
         """Do as `admit` for a caller that was let in before, by the id of its key."""
-        return _admitted(await self.check(key_id, Use(action=action)))
+        return self._admit(await self._store.get(key_id), action)
+
+    def _admit(self, record: KeyRecord | None, action: str) -> str:
+        verdict = self._judge(record, Use(action=action), 0)
+        if record is None or verdict.code not in (VerdictCode.VALID, VerdictCode.INSUFFICIENT_PERMISSIONS):
+            raise CallerUnknownError("the credential is not known, or no longer good")
+        if verdict.missing:
+            raise CallerNotAllowedError(f"the caller's key lacks the permission {verdict.missing}")
+        if record.allowed_domains or record.allowed_workspaces:
+            raise CallerNotAllowedError("the caller's key is limited to domains or workspaces")
+        return record.key_id
 
     async def _find(self, api_key: str) -> KeyRecord | None:
         key_id, secret = self._named_keys.get(api_key), api_key
@@ -75,11 +88,3 @@ class Verifier:
 
     def _judge(self, record: KeyRecord | None, use: Use, revision: int) -> Verdict:
         return judge(record, use, now_ms(self._clock), ttl_ms=self._ttl_ms, revision=revision)
-
-
-def _admitted(verdict: Verdict) -> str:
-    if verdict.code is VerdictCode.VALID:
-        return verdict.key_id
-    if verdict.code is VerdictCode.INSUFFICIENT_PERMISSIONS:
-        raise CallerNotAllowedError(f"the caller's key lacks the permission {verdict.missing}")
-    raise CallerUnknownError("the credential is not known, or no longer good")

@@ -366,7 +366,9 @@ Global___WatchKeysResponse: _TypeAlias = WatchKeysResponse  # noqa: Y015
 
 @_typing.final
 class Checkpoint(_message.Message):
-    """All changes up to a revision were sent."""
+    """All changes up to a revision were sent. One exception: the first response of a stream that asked for a
+    `from_revision` says where the store is; the changes after `from_revision` follow it, and then a checkpoint again.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

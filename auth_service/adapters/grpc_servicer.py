@@ -1,0 +1,90 @@
+"""The RPCs of `AuthService`: verification, permissions, and the watch."""
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+from tidewire.auth.v1 import auth_pb2, auth_pb2_grpc
+
+from auth_service.adapters import metrics
+from auth_service.adapters.grpc_caller import Callers, Context, unary
+from auth_service.adapters.grpc_errors import end_with
+from auth_service.adapters.grpc_messages import CODES, use_of, verdict_message
+from auth_service.adapters.watch_hub import Event, Reached, WatchHub
+from auth_service.core.errors import InvalidFieldError
+from auth_service.core.ports import Change
+from auth_service.core.validation import check_batch, clean_key_id, clean_permission_question, clean_use
+from auth_service.core.verification import Verdict, VerdictCode
+from auth_service.core.verifier import Verifier
+
+_COUNTERS = {code: metrics.VERDICTS.labels(code.name) for code in VerdictCode}
+
+
+class AuthServicer(auth_pb2_grpc.AuthServiceServicer):
+    """Answers: is this key good, and for what.
+
+    Args:
+        callers: lets callers in.
+        verifier: gives verdicts.
+        hub: tells of changes.
+    """
+
+    def __init__(self, callers: Callers, verifier: Verifier, hub: WatchHub) -> None:
+        self.callers = callers
+        self._verifier = verifier
+        self._hub = hub
+
+    @unary
+    async def VerifyKey(self, request: auth_pb2.VerifyKeyRequest) -> auth_pb2.VerifyKeyResponse:  # noqa: N802
+        """Verify one key."""
+        verdict = await self._verifier.verify(request.api_key, clean_use(use_of(request)))
+        return auth_pb2.VerifyKeyResponse(verdict=_counted(verdict))
+
+    @unary
+    async def VerifyKeys(self, request: auth_pb2.VerifyKeysRequest) -> auth_pb2.VerifyKeysResponse:  # noqa: N802
+        """Verify several keys; one field out of bounds refuses them all."""
+        check_batch(len(request.requests))
+        uses = [clean_use(use_of(one), f"requests[{index}].") for index, one in enumerate(request.requests)]
+        return auth_pb2.VerifyKeysResponse(
+            verdicts=[
+                _counted(await self._verifier.verify(one.api_key, use))
+                for one, use in zip(request.requests, uses, strict=True)
+            ]
+        )
+
+    @unary
+    async def CheckPermission(  # noqa: N802
+        self, request: auth_pb2.CheckPermissionRequest
+    ) -> auth_pb2.CheckPermissionResponse:
+        """Decide if the holder of a key may do something."""
+        key_id, use = clean_key_id(request.key_id), clean_permission_question(use_of(request))
+        return auth_pb2.CheckPermissionResponse(verdict=_counted(await self._verifier.check(key_id, use)))
+
+    async def WatchKeys(  # noqa: N802
+        self, request: auth_pb2.WatchKeysRequest, context: Context
+    ) -> AsyncIterator[auth_pb2.WatchKeysResponse]:
+        """Tell of every change. The caller is looked at again at each checkpoint."""
+        try:
+            caller = await self.callers.admit(context)
+            if request.from_revision < 0:
+                raise InvalidFieldError("from_revision", "must be a revision, or 0")
+            async with aclosing(self._hub.follow(request.from_revision)) as events:
+                async for event in events:
+                    if isinstance(event, Reached):
+                        await self.callers.admit_again(caller)
+                    yield _event_message(event)
+        except Exception as error:
+            await end_with(context, error)
+
+
+def _counted(verdict: Verdict) -> auth_pb2.Verdict:
+    _COUNTERS[verdict.code].inc()
+    return verdict_message(verdict)
+
+
+def _event_message(event: Event) -> auth_pb2.WatchKeysResponse:
+    if isinstance(event, Reached):
+        return auth_pb2.WatchKeysResponse(checkpoint=auth_pb2.Checkpoint(revision=event.revision))
+    if isinstance(event, Change):
+        change = auth_pb2.KeyChange(key_id=event.key_id, revision=event.revision, code=CODES[event.code])
+        return auth_pb2.WatchKeysResponse(change=change)
+    return auth_pb2.WatchKeysResponse(resync_required=auth_pb2.ResyncRequired(reason=event.reason))

@@ -1,0 +1,183 @@
+"""Puts the auth service together: the one place that knows every part."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from tidewire.auth.v1 import admin_pb2, admin_pb2_grpc, auth_pb2, auth_pb2_grpc
+
+from auth_service.adapters import pepper_file
+from auth_service.adapters.grpc_admin import KeyAdminServicer
+from auth_service.adapters.grpc_caller import Callers
+from auth_service.adapters.grpc_servicer import AuthServicer
+from auth_service.adapters.store_cached import CachedKeyStore
+from auth_service.adapters.store_sqlite import SqliteKeyStore
+from auth_service.adapters.watch_hub import WatchHub
+from auth_service.core.administration import Administration
+from auth_service.core.errors import AuthError
+from auth_service.core.hashing import Peppers, parse_peppers
+from auth_service.core.ports import KeyStore, now_ms
+from auth_service.core.verifier import Verifier
+from auth_service.settings import AuthSettings
+from service_runtime.clock import SystemClock
+from service_runtime.grpc_server import GrpcServer
+from service_runtime.logs import get_logger
+from service_runtime.metrics import serve_metrics
+from service_runtime.process import announce_ready
+
+SERVICE: Final = "auth"
+SERVICE_NAMES: Final = (
+    auth_pb2.DESCRIPTOR.services_by_name["AuthService"].full_name,
+    admin_pb2.DESCRIPTOR.services_by_name["KeyAdminService"].full_name,
+)
+
+log = get_logger("auth_service")
+
+
+class StartRefusedError(AuthError):
+    """The service must not start like this; the text says what to do."""
+
+
+async def serve(settings: AuthSettings, stop: asyncio.Event) -> None:
+    """Run the service until `stop` is set.
+
+    Raises:
+        AuthError: it cannot or must not start.
+        PortTakenError: another process listens on its port.
+    """
+    async with opened(settings) as (store, peppers):
+        named_keys = await _development_keys(settings, store, peppers)
+        cached = CachedKeyStore(store, settings.record_cache_size)
+        hub = WatchHub(
+            cached,
+            SystemClock(),
+            checkpoint_s=settings.watch_checkpoint_s,
+            queue_size=settings.watch_queue_size,
+            max_watchers=settings.max_watchers,
+            stale_after_s=settings.verdict_cache_ttl_s,
+        )
+        await hub.prepare()
+        server = _server(settings, cached, peppers, hub, named_keys)
+        port = await server.start(SERVICE_NAMES)
+        exporter = serve_metrics(settings.metrics_port)
+        facts = {"metrics_port": exporter.port} if exporter else {}
+        announce_ready(settings, SERVICE, host=settings.host, port=port, **facts)
+        try:
+            await _until(stop, hub)
+        finally:
+            await server.set_serving(False)
+            hub.close()
+            await server.stop(settings.shutdown_grace_s)
+            if exporter:
+                exporter.stop()
+
+
+async def bootstrap(settings: AuthSettings) -> str:
+    """Make the first admin key and return its text.
+
+    Raises:
+        AlreadyBootstrappedError: it was made before.
+        AuthError: the store cannot or must not be used.
+    """
+    async with opened(settings) as (store, peppers):
+        await _development_keys(settings, store, peppers)
+        administration = Administration(store, peppers, SystemClock(), secrets.randbelow)
+        _, text = await administration.create_first()
+        return text
+
+
+async def remove_development_keys(settings: AuthSettings) -> int:
+    """Remove the development keys from the store, so that production mode starts with it; return how many."""
+    async with opened(settings) as (store, _):
+        key_ids = await store.development_key_ids()
+        for key_id in key_ids:
+            await store.delete(key_id)
+        return len(key_ids)
+
+
+@asynccontextmanager
+async def opened(settings: AuthSettings) -> AsyncIterator[tuple[SqliteKeyStore, Peppers]]:
+    """Open the store with its peppers checked, and close it at the end."""
+    peppers = _peppers(settings)
+    store = SqliteKeyStore(
+        settings.store_path, timeout_s=settings.store_timeout_s, change_log_size=settings.change_log_size
+    )
+    await store.open()
+    try:
+        await store.check_peppers(peppers.fingerprints())
+        yield store, peppers
+    finally:
+        store.close()
+
+
+def _peppers(settings: AuthSettings) -> Peppers:
+    if settings.pepper is not None:
+        return parse_peppers(settings.pepper.get_secret_value())
+    peppers, made = pepper_file.load_or_make(settings.pepper_path)
+    if made:
+        log.warning(
+            "pepper file made: back it up apart from the store; without it no key of the store is good",
+            path=str(settings.pepper_path),
+        )
+    return peppers
+
+
+async def _development_keys(settings: AuthSettings, store: KeyStore, peppers: Peppers) -> dict[str, str]:
+    """Put the development keys into the store, or make sure that they are not there; return those known by name."""
+    if not settings.knows_development_keys:
+        found = await store.development_key_ids()
+        if found:
+            raise StartRefusedError(
+                f"the key store {settings.store_path} holds development keys ({', '.join(found)});"
+                " remove them with: python -m auth_service remove-development-keys"
+                f" --data-dir {settings.data_dir}, or use another --data-dir"
+            )
+        return {}
+    # Imported here only: production mode does not even load the table.
+    from auth_service.core.development_keys import DEVELOPMENT_KEY_IDS, development_records, restored
+
+    for fresh in development_records(peppers, now_ms(SystemClock())):
+        if await store.get(fresh.key_id) is None:
+            await store.create(fresh)
+        else:
+            await store.update(fresh.key_id, lambda stored, fresh=fresh: restored(fresh, stored))  # type: ignore[misc]
+    log.warning(
+        "DEVELOPMENT MODE: anyone may enter with the development keys, which everybody knows;"
+        " never let this process be reached from outside",
+        key_ids=sorted(DEVELOPMENT_KEY_IDS.values()),
+    )
+    return DEVELOPMENT_KEY_IDS
+
+
+def _server(
+    settings: AuthSettings, store: CachedKeyStore, peppers: Peppers, hub: WatchHub, named_keys: dict[str, str]
+) -> GrpcServer:
+    clock = SystemClock()
+    verifier = Verifier(
+        store,
+        peppers,
+        clock,
+        ttl_ms=int(settings.verdict_cache_ttl_s * 1000),
+        seen_revision=hub.seen_revision,
+        named_keys=named_keys,
+    )
+    callers = Callers(verifier, settings.service_token_value())
+    administration = Administration(store, peppers, clock, secrets.randbelow)
+    server = GrpcServer(settings, host=settings.host, port=settings.port)
+    auth_pb2_grpc.add_AuthServiceServicer_to_server(AuthServicer(callers, verifier, hub), server.server)
+    admin_pb2_grpc.add_KeyAdminServiceServicer_to_server(KeyAdminServicer(callers, administration, hub), server.server)
+    return server
+
+
+async def _until(stop: asyncio.Event, hub: WatchHub) -> None:
+    """Run the hub until `stop` is set; a hub that fails ends the service: it would be deaf to revocations."""
+    running = asyncio.create_task(hub.run())
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if running.done():
+        running.result()
+    running.cancel()
+    await asyncio.wait({running})

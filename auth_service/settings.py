@@ -1,0 +1,90 @@
+"""Settings of the auth service."""
+
+from pathlib import Path
+from typing import Final
+
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic.config import JsonDict
+
+from auth_service.core.errors import PepperError
+from auth_service.core.hashing import parse_peppers
+from service_runtime.settings import ServiceSettings, settings_config
+
+STORE_FILE: Final = "auth.db"
+PEPPER_FILE: Final = "pepper.json"
+_SQLITE: Final = "sqlite://"
+_SECONDS: Final[JsonDict] = {"unit": "seconds"}
+
+
+class AuthSettings(ServiceSettings):
+    """What an operator can set for the auth service."""
+
+    model_config = settings_config("AUTH")
+
+    host: str = Field("127.0.0.1", description="Address to listen on")
+    port: int = Field(50051, ge=0, le=65535, description="Port to listen on; 0: any free one")
+    data_dir: Path = Field(Path(".tidewire"), description="Folder of the key store and the pepper file")
+    store_url: str = Field(
+        "", description="Key store, sqlite:///path/to/file; empty: the file auth.db in the data folder"
+    )
+    pepper: SecretStr | None = Field(
+        None,
+        description="What secrets are hashed under: version:secret, current one first, several with commas;"
+        " not set: pepper.json in the data folder, made once",
+    )
+    development_keys: bool | None = Field(
+        None, description="Know the development keys by name; not set: in development mode only"
+    )
+    verdict_cache_ttl_s: float = Field(
+        30.0, ge=0, le=3600, description="How long a verdict may be used without a watch", json_schema_extra=_SECONDS
+    )
+    record_cache_size: int = Field(20_000, ge=1, description="Key records kept in memory")
+    max_watchers: int = Field(256, ge=1, description="Streams of key changes open at once")
+    watch_checkpoint_s: float = Field(
+        1.0, ge=0.01, le=60, description="Time between checkpoints of a watch", json_schema_extra=_SECONDS
+    )
+    watch_queue_size: int = Field(10_000, ge=1, description="Key changes that may wait for one watcher")
+    change_log_size: int = Field(100_000, ge=1, description="Key changes kept for watchers that come back")
+    store_timeout_s: float = Field(
+        5.0, gt=0, le=60, description="Time that one call of the key store may take", json_schema_extra=_SECONDS
+    )
+
+    @field_validator("store_url")
+    @classmethod
+    def _known_store(cls, url: str) -> str:
+        if url and not (url.startswith(f"{_SQLITE}/") and len(url) > len(_SQLITE) + 1):
+            scheme = url.partition(":")[0]
+            raise ValueError(f"sqlite:///path/to/file; there is no store for the scheme {scheme!r}")
+        return url
+
+    @field_validator("pepper")
+    @classmethod
+    def _good_pepper(cls, pepper: SecretStr | None) -> SecretStr | None:
+        if pepper is not None:
+            try:
+                parse_peppers(pepper.get_secret_value())
+            except PepperError as error:
+                raise ValueError(str(error)) from None
+        return pepper
+
+    @field_validator("development_keys")
+    @classmethod
+    def _never_in_production(cls, wanted: bool | None, info: ValidationInfo) -> bool | None:
+        if wanted and info.data.get("mode") == "production":
+            raise ValueError("false or not set: production mode never knows development keys")
+        return wanted
+
+    @property
+    def knows_development_keys(self) -> bool:
+        """Whether the development keys are to be known."""
+        return self.mode == "development" and self.development_keys is not False
+
+    @property
+    def store_path(self) -> Path:
+        """The file of the key store."""
+        return Path(self.store_url.removeprefix(_SQLITE)) if self.store_url else self.data_dir / STORE_FILE
+
+    @property
+    def pepper_path(self) -> Path:
+        """The pepper file."""
+        return self.data_dir / PEPPER_FILE
