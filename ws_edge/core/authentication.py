@@ -16,7 +16,7 @@ from ws_edge.core.close_codes import CloseCode
 from ws_edge.core.connection import Connection, State
 from ws_edge.core.errors import ErrorType, FrameError
 from ws_edge.core.frame_handlers import FrameHandlers, Refuse, failure_error
-from ws_edge.core.limits import ConnectionLimits
+from ws_edge.core.limits import ConnectionLimits, KeyBuckets
 from ws_edge.core.names import BROADCAST_CHANNEL, inbox, topic_of
 from ws_edge.core.ports import (
     Answer,
@@ -98,6 +98,7 @@ class Authentication:
             if connection.closed:
                 return
             self._check_key_connections(verdict)
+            # From here on a change of the key finds this connection.
             connection.facts = SessionFacts(
                 connection.number,
                 self._new_id(),
@@ -107,9 +108,13 @@ class Authentication:
                 data.connection_type,
                 verdict.key_id,
             )
-            await self._link.open(connection.facts, lambda answer: self._opened(connection, envelope, verdict, answer))
+            buckets = self._registry.hold(connection, verdict.limits, self._clock.monotonic_s())
+            await self._link.open(
+                connection.facts, lambda answer: self._opened(connection, envelope, verdict, buckets, answer)
+            )
         finally:
             if connection.state is State.AUTHENTICATING:
+                self._registry.release(connection)
                 connection.facts = None
                 connection.move(State.AWAITING_KEY)
         if connection.state is State.AUTHENTICATED:
@@ -117,8 +122,13 @@ class Authentication:
                 await self._resume(connection, envelope, entry)
 
     async def _verify(self, data: ConnectData) -> KeyVerdict:
+        changes = self._registry.changes
         try:
-            verdict = await self._keys.verify(data.api_key, data.domain, data.workspace)
+            while True:
+                before = changes.count
+                verdict = await self._keys.verify(data.api_key, data.domain, data.workspace)
+                if not changes.changed_since(verdict.key_id, before):
+                    break
         except ServiceAway as exc:
             raise away_error(exc, safe_to_repeat=True) from None
         if verdict.allowed:
@@ -139,7 +149,9 @@ class Authentication:
                 retry_after_ms=1000,
             )
 
-    def _opened(self, connection: Connection, envelope: Envelope, verdict: KeyVerdict, answer: Answer) -> None:
+    def _opened(
+        self, connection: Connection, envelope: Envelope, verdict: KeyVerdict, buckets: KeyBuckets, answer: Answer
+    ) -> None:
         """The session service knows the client: it is authenticated from here on."""
         if connection.closed:
             self._link.close(connection.number)
@@ -149,7 +161,7 @@ class Authentication:
             return
         connection.move(State.AUTHENTICATED)
         self._stats.connections_authenticated += 1
-        self._adopt(connection, verdict)
+        self._adopt(connection, verdict, buckets)
         who = connection.who
         for channel, position in zip(self.standing_channels(who), (answer.broadcasts, answer.inbox), strict=True):
             topic = topic_of(who.domain, who.workspace, channel)
@@ -157,7 +169,7 @@ class Authentication:
         self._welcome(connection, envelope)
         connection.send_replay(inbox(who.client_id), list(answer.inbox_missed))
 
-    def _adopt(self, connection: Connection, verdict: KeyVerdict) -> None:
+    def _adopt(self, connection: Connection, verdict: KeyVerdict, buckets: KeyBuckets) -> None:
         """Live by the key's limits and its expiry."""
         key = verdict.limits
         now = self._clock.monotonic_s()
@@ -169,7 +181,7 @@ class Authentication:
             bytes_per_second=key.bytes_per_second or limits.bytes_per_second,
             max_channels=key.max_channels or limits.max_channels,
         )
-        connection.guard.adopt(connection.limits, self._registry.hold(connection, key, now), now)
+        connection.guard.adopt(connection.limits, buckets, now)
         connection.expire_time_s = verdict.expire_time_s
 
     def _welcome(self, connection: Connection, envelope: Envelope) -> None:

@@ -278,6 +278,7 @@ class Gateway:
         Returns:
             The connections that live on, whose memberships have to be checked again.
         """
+        self.registry.changes.mark(key_id)
         holders = self.registry.of_key(key_id)
         if code == "VALID":
             return holders

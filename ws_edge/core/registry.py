@@ -19,6 +19,32 @@ class KeyHolders:
         self.connections: dict[int, Connection] = {}
 
 
+class KeyChanges:
+    """Which keys changed lately, so that an authentication that was overtaken by a change begins anew.
+
+    Args:
+        capacity: Changes remembered; older ones count for every key.
+    """
+
+    def __init__(self, capacity: int = 10_000) -> None:
+        self._capacity = capacity
+        self._latest: dict[str, int] = {}
+        self._floor = 0
+        self.count = 0
+
+    def mark(self, key_id: str) -> None:
+        """Note that a key changed."""
+        self.count += 1
+        self._latest.pop(key_id, None)
+        self._latest[key_id] = self.count
+        if len(self._latest) > self._capacity:
+            self._floor = self._latest.pop(next(iter(self._latest)))
+
+    def changed_since(self, key_id: str, count: int) -> bool:
+        """Say if a key changed after `self.count` was `count`."""
+        return self._latest.get(key_id, self._floor) > count
+
+
 class Registry:
     """All connections, oldest first.
 
@@ -30,6 +56,7 @@ class Registry:
         self.max_connections = max_connections
         self._by_number: dict[int, Connection] = {}
         self._by_key: dict[str, KeyHolders] = {}
+        self.changes = KeyChanges()
 
     def __len__(self) -> int:
         return len(self._by_number)
@@ -54,16 +81,21 @@ class Registry:
         """Let a connection go; says if it was there."""
         if self._by_number.pop(connection.number, None) is None:
             return False
-        if connection.facts is not None:
-            holders = self._by_key.get(connection.facts.key_id)
-            if holders is not None:
-                holders.connections.pop(connection.number, None)
-                if not holders.connections:
-                    del self._by_key[connection.facts.key_id]
+        self.release(connection)
         return True
 
+    def release(self, connection: Connection) -> None:
+        """Note that a connection no longer belongs to its key. Idempotent."""
+        if connection.facts is None:
+            return
+        holders = self._by_key.get(connection.facts.key_id)
+        if holders is not None:
+            holders.connections.pop(connection.number, None)
+            if not holders.connections:
+                del self._by_key[connection.facts.key_id]
+
     def hold(self, connection: Connection, limits: KeyLimits, now: float) -> KeyBuckets:
-        """Note that an authenticated connection belongs to its key; returns what the key's connections share."""
+        """Note that a connection with `facts` belongs to its key; returns what the key's connections share."""
         key_id = connection.who.key_id
         holders = self._by_key.get(key_id)
         if holders is None:

@@ -1,0 +1,1 @@
+"""The Python client of Tidewire: verify keys, administer them, publish, and listen."""
