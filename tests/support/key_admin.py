@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
-
 from tidewire.auth.v1 import admin_pb2, admin_pb2_grpc, keys_pb2
 
 DEADLINE_S = 10.0

@@ -12,8 +12,9 @@ import re
 import secrets
 from collections import deque
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, ClassVar
 
+import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
@@ -30,9 +31,9 @@ KEY = object()
 class Observed:
     """Every row of the tables that some client of this test run has seen."""
 
-    frames: set[str] = set()
-    errors: set[tuple[str, int]] = set()
-    close_codes: set[int] = set()
+    frames: ClassVar[set[str]] = set()
+    errors: ClassVar[set[tuple[str, int]]] = set()
+    close_codes: ClassVar[set[int]] = set()
 
 
 class Closed(AssertionError):
@@ -162,15 +163,13 @@ class ProtocolClient:
 
     async def assert_closed(self, code: int) -> None:
         """The connection must end with this close code, and nothing before it."""
-        try:
+        assert not self._aside, self._aside
+        with pytest.raises(ConnectionClosed) as closed:
             async with asyncio.timeout(RECEIVE_DEADLINE_S):
-                extra = await self.socket.recv()
-        except ConnectionClosed as closed:
-            assert closed.rcvd is not None, f"{self.client_id}: the connection ended without a close frame"
-            assert closed.rcvd.code == code, closed
-            Observed.close_codes.add(code)
-        else:
-            raise AssertionError(f"expected close code {code}, got {extra!r}")
+                await self.socket.recv()
+        assert closed.value.rcvd is not None, f"{self.client_id}: the connection ended without a close frame"
+        assert closed.value.rcvd.code == code
+        Observed.close_codes.add(code)
 
     async def assert_open(self) -> None:
         """The connection must be open, and nothing may be waiting: the next frame is the answer to a ping."""
