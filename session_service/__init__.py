@@ -1,0 +1,1 @@
+"""The session service: channels, offsets, confirmed delivery, history, presence, threads and inboxes over one engine."""

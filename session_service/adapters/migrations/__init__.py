@@ -1,0 +1,1 @@
+"""Numbered SQL files: the schema of the SQLite engine, step by step."""

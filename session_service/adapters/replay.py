@@ -1,0 +1,66 @@
+"""Reads what a reader has missed, up to a channel's head, without a hole and without a duplicate.
+
+The engine is read outside the loop's order, so a read may end before the head, or after it. What the channel's ring holds joins
+on; what lies behind the head is cut, because it comes as a live delivery. The last step runs without waiting.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from session_service.core.channel import Channel
+from session_service.core.errors import EngineUnavailable
+from session_service.core.model import Position, RecoveryFailure, StoredMessage, weight
+from session_service.core.ports import Engine
+from session_service.core.recovery import Recovery, assess
+
+PAGE_MESSAGES: Final = 1000
+PAGE_BYTES: Final = 1024 * 1024
+MAX_REPLAY_BYTES: Final = 3 * 1024 * 1024
+"""What one `joined` or `session_opened` can carry: a gRPC message may have 4 MiB."""
+MAX_ROUNDS: Final = 64
+
+
+class Replay(NamedTuple):
+    """What comes after `after`, up to the channel's head at the moment of the answer."""
+
+    after: int
+    failure: RecoveryFailure | None
+    messages: list[StoredMessage]
+
+
+async def begin(engine: Engine, channel: Channel, since: Position) -> Recovery:
+    """Return where a replay for a reader that stopped at `since` begins; reads only when the ring does not know."""
+    head, epoch = channel.head, channel.epoch
+    if since.epoch in ("", epoch) and since.offset <= head and channel.covers(since.offset):
+        return Recovery(since.offset, None)
+    page = await engine.read(channel.topic, head, 1, 1)
+    return assess(since, channel.epoch, channel.head, page.low)
+
+
+async def collect(engine: Engine, channel: Channel, after: int) -> Replay:
+    """Return everything after an offset; if that is more than one answer can carry, the newest of it, and says so.
+
+    Raises:
+        SessionError: the engine cannot be read.
+    """
+    found: list[StoredMessage] = []
+    failure: RecoveryFailure | None = None
+    epoch, first, size = channel.epoch, after, 0
+    for _ in range(MAX_ROUNDS):
+        if channel.epoch != epoch:
+            return Replay(channel.head, RecoveryFailure.EPOCH_CHANGED, [])
+        if channel.covers(after):
+            found = [message for message in found if message.offset <= channel.head]
+            return Replay(first, failure, found + channel.ring.after(after))
+        page = await engine.read(channel.topic, after, PAGE_MESSAGES, PAGE_BYTES)
+        size += sum(map(weight, page.messages))
+        if size > MAX_REPLAY_BYTES:
+            page = await engine.last(channel.topic, PAGE_MESSAGES * 100, MAX_REPLAY_BYTES // 2)
+            found, size, failure = [], 0, RecoveryFailure.HISTORY_EXPIRED
+        if page.messages and page.messages[0].offset > after + 1:
+            failure = failure or (RecoveryFailure.HISTORY_EXPIRED if found else None)
+            first, found = page.messages[0].offset - 1, []
+        found += page.messages
+        after = page.messages[-1].offset if page.messages else max(after, page.low)
+    raise EngineUnavailable("the channel moves faster than it can be read")

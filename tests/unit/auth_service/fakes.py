@@ -1,0 +1,177 @@
+"""What unit tests use in place of the world: a clock that is set, and a key store in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from auth_service.core.errors import (
+    AlreadyBootstrappedError,
+    KeyExistsError,
+    KeyNotFoundError,
+    PepperError,
+    RevisionGoneError,
+    StoreUnavailableError,
+)
+from auth_service.core.hashing import Peppers
+from auth_service.core.keys import KeyLimits, KeyRecord
+from auth_service.core.permissions import PermissionSet
+from auth_service.core.ports import Change, KeyPage, RecordChange
+from auth_service.core.verification import VerdictCode, standing
+
+NOW_MS = 1_800_000_000_000
+PEPPERS = Peppers(1, {1: b"p" * 32})
+
+
+class FakeClock:
+    """A clock that stands until it is set."""
+
+    def __init__(self, now_ms: int = NOW_MS) -> None:
+        self.now_ms = now_ms
+        self.monotonic_s = 0.0
+
+    def now(self) -> float:
+        return self.now_ms / 1000
+
+    def monotonic(self) -> float:
+        return self.monotonic_s
+
+
+def a_record(key_id: str = "k1", **fields: Any) -> KeyRecord:
+    """Make a record that is good for everything, but for the fields given."""
+    base = KeyRecord(
+        key_id=key_id,
+        secret_hash=PEPPERS.hash("secret"),
+        pepper_version=1,
+        environment="live",
+        prefix="tw_live_k1",
+        owner="team",
+        name="a key",
+        permissions=PermissionSet.of(["*:*"]),
+        allowed_domains=(),
+        allowed_workspaces=(),
+        limits=KeyLimits(),
+        create_ms=NOW_MS,
+        update_ms=NOW_MS,
+    )
+    return replace(base, **fields)
+
+
+class MemoryKeyStore:
+    """A `KeyStore` in memory: the obvious way to do what the port says."""
+
+    def __init__(self, change_log_size: int = 100) -> None:
+        self.fails = False
+        self.reads = 0
+        self._log_size = change_log_size
+        self._keys: dict[str, tuple[int, KeyRecord]] = {}
+        self._sequence = 0
+        self._revision = 0
+        self._log: list[Change] = []
+        self._told: set[str] = set()
+        self._bootstrapped = False
+        self._peppers: dict[int, str] = {}
+
+    def _up(self) -> None:
+        if self.fails:
+            raise StoreUnavailableError("away")
+
+    async def get(self, key_id: str) -> KeyRecord | None:
+        self._up()
+        self.reads += 1
+        return self._keys[key_id][1] if key_id in self._keys else None
+
+    async def create(self, record: KeyRecord) -> KeyRecord:
+        self._up()
+        if record.key_id in self._keys:
+            raise KeyExistsError(record.key_id)
+        self._sequence += 1
+        return self._put(self._sequence, record, record.update_ms)
+
+    async def create_first(self, record: KeyRecord) -> KeyRecord:
+        if self._bootstrapped:
+            raise AlreadyBootstrappedError("before")
+        self._bootstrapped = True
+        return await self.create(record)
+
+    async def update(self, key_id: str, change: RecordChange) -> KeyRecord:
+        self._up()
+        if key_id not in self._keys:
+            raise KeyNotFoundError(key_id)
+        sequence, before = self._keys[key_id]
+        after = change(before)
+        if after == before:
+            return before
+        if after.expire_ms != before.expire_ms:
+            self._told.discard(key_id)
+        return self._put(sequence, after, after.update_ms)
+
+    async def delete(self, key_id: str) -> None:
+        self._up()
+        if self._keys.pop(key_id, None):
+            self._append(key_id, VerdictCode.NOT_FOUND)
+
+    async def list_keys(self, *, after: int, limit: int, owner: str) -> KeyPage:
+        self._up()
+        found = [
+            (sequence, record)
+            for sequence, record in sorted(self._keys.values(), key=lambda pair: pair[0])
+            if sequence > after and owner in ("", record.owner)
+        ]
+        shown = found[:limit]
+        return KeyPage([record for _, record in shown], shown[-1][0] if len(found) > limit else None)
+
+    async def development_key_ids(self) -> Sequence[str]:
+        self._up()
+        return sorted(key_id for key_id, (_, record) in self._keys.items() if record.development)
+
+    async def revision(self) -> int:
+        self._up()
+        return self._revision
+
+    async def changes_since(self, revision: int, limit: int) -> Sequence[Change]:
+        self._up()
+        if revision > self._revision or revision < self._revision - len(self._log):
+            raise RevisionGoneError(revision, "not in the log")
+        return [change for change in self._log if change.revision > revision][:limit]
+
+    async def record_expiries(self, now_ms: int) -> int | None:
+        self._up()
+        for key_id, (sequence, record) in sorted(self._keys.items(), key=lambda pair: pair[1][1].expire_ms or 0):
+            if record.expired(now_ms) and key_id not in self._told:
+                self._put(sequence, record, now_ms)
+                self._told.add(key_id)
+        waiting = [
+            record.expire_ms
+            for key_id, (_, record) in self._keys.items()
+            if record.expire_ms is not None and key_id not in self._told
+        ]
+        return min(waiting, default=None)
+
+    async def check_peppers(self, fingerprints: Mapping[int, str]) -> None:
+        self._up()
+        for version in {record.pepper_version for _, record in self._keys.values()}:
+            if self._peppers.get(version, fingerprints.get(version)) != fingerprints.get(version):
+                raise PepperError("another pepper")
+            if version not in fingerprints:
+                raise PepperError("missing pepper")
+        self._peppers.update(fingerprints)
+
+    def lose_log(self) -> None:
+        """Forget the log, as if it had been cut."""
+        self._log.clear()
+
+    def _put(self, sequence: int, record: KeyRecord, now_ms: int) -> KeyRecord:
+        code = standing(record, now_ms)
+        stored = replace(record, revision=self._append(record.key_id, code))
+        self._keys[record.key_id] = (sequence, stored)
+        if code is VerdictCode.EXPIRED:
+            self._told.add(record.key_id)
+        return stored
+
+    def _append(self, key_id: str, code: VerdictCode) -> int:
+        self._revision += 1
+        self._log.append(Change(self._revision, key_id, code))
+        del self._log[: -self._log_size]
+        return self._revision
