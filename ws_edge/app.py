@@ -14,13 +14,13 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
-from tidewire_client.verifier import KeyVerifier
 
 from service_runtime.grpc_channel import open_channel
 from service_runtime.grpc_server import PortTakenError
 from service_runtime.logs import get_logger
 from service_runtime.process import announce_ready
 from service_runtime.tls import channel_credentials
+from tidewire_client.verifier import KeyVerifier
 from ws_edge.adapters.canary import Canary
 from ws_edge.adapters.edge_listener import EdgeListener, KeyWatcher
 from ws_edge.adapters.grpc_session_stream import SessionStream

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 
-from tidewire_client.verifier import KeyChanged
-
 from service_runtime.logs import get_logger
+from tidewire_client.verifier import KeyChanged
 from ws_edge.adapters.canary import Canary
 from ws_edge.core.connection import Connection
 from ws_edge.core.gateway import Gateway

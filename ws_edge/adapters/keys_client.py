@@ -5,7 +5,6 @@ from __future__ import annotations
 from tidewire_client.errors import ServiceTimeout, ServiceUnavailable
 from tidewire_client.verdict import Verdict
 from tidewire_client.verifier import KeyVerifier
-
 from ws_edge.core.ports import KeyLimits, KeyVerdict, ServiceAway
 
 _ALLOWED = KeyVerdict("VALID")

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-from tidewire_client.verifier import VerifierStats
 
+from tidewire_client.verifier import VerifierStats
 from ws_edge.adapters.canary import Canary
 from ws_edge.adapters.grpc_session_stream import SessionStream
 from ws_edge.core.connection import State
