@@ -2,6 +2,7 @@
 
 TidewireError
 ├── ServiceUnavailable    a service cannot be reached
+│   └── ConnectionLost    a WebSocket connection to the edge ended; one may come back
 ├── ServiceTimeout        a service did not answer in time
 ├── CallerNotAllowed      the credential of the caller is unknown, or not good for this call
 ├── InvalidRequest        a field breaks a rule
@@ -39,6 +40,19 @@ class TidewireError(Exception):
 
 class ServiceUnavailable(TidewireError):
     """A service cannot be reached; the call was repeated until its deadline."""
+
+
+class ConnectionLost(ServiceUnavailable):
+    """A WebSocket connection to the edge ended, or never came about; one may come back.
+
+    Args:
+        message: For people.
+        retry_after_s: When the edge wants to see the client again, in seconds, already jittered; None: it did not say.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(message)
 
 
 class ServiceTimeout(TidewireError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -11,6 +10,7 @@ from tidewire.session.v1 import session_pb2, session_pb2_grpc, threads_pb2, thre
 
 from service_runtime.grpc_channel import bearer
 from service_runtime.grpc_errors import error_info
+from tidewire_client.retry import call_with_retry
 
 R = TypeVar("R")
 
@@ -115,18 +115,10 @@ class ThreadsClient:
 
     async def _call(self, attempt: Callable[[float], Awaitable[R]]) -> R:
         """Call, and repeat while the service is away and time is left. Every call here is idempotent."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._deadline_s
-        for count in range(1_000):
-            left = deadline - loop.time()
-            try:
-                return await attempt(max(left, 0.001))
-            except grpc.aio.AioRpcError as exc:
-                wait = self._backoff(count)
-                if exc.code() is not grpc.StatusCode.UNAVAILABLE or left <= wait:
-                    raise _translated(exc) from None
-            await asyncio.sleep(wait)
-        raise AssertionError("the deadline ends the loop")
+        try:
+            return await call_with_retry(attempt, self._deadline_s, backoff=self._backoff)
+        except grpc.aio.AioRpcError as exc:
+            raise _translated(exc) from None
 
 
 def _translated(exc: grpc.aio.AioRpcError) -> ThreadServiceError:
