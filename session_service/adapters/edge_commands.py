@@ -45,6 +45,7 @@ class EdgeCommands:
     Args:
         live: Channels, engine, other services.
         publisher: Takes messages.
+        queries: Answers questions.
         edge: Who is attached.
         outbox: Where answers go.
         metrics: Counters.
@@ -55,6 +56,7 @@ class EdgeCommands:
         self,
         live: LiveChannels,
         publisher: Publisher,
+        queries: EdgeQueries,
         edge: Edge,
         outbox: EdgeOutbox,
         metrics: StreamMetrics,
@@ -66,7 +68,6 @@ class EdgeCommands:
         self._outbox = outbox
         self._metrics = metrics
         self._new_id = new_id
-        self._queries = EdgeQueries(live)
         self._tasks: set[asyncio.Task[None]] = set()
         self._resubscribing: dict[str, asyncio.Task[None]] = {}
         self._joining: dict[tuple[int, str], list[pb.Command]] = {}
@@ -79,9 +80,9 @@ class EdgeCommands:
             "leave": self._leave,
             "publish": self._publish,
             "acknowledge": self._acknowledge,
-            "read_history": self._query(self._queries.history),
-            "read_presence": self._query(self._queries.presence),
-            "read_receipt": self._query(self._queries.receipt),
+            "read_history": self._query(queries.history),
+            "read_presence": self._query(queries.presence),
+            "read_receipt": self._query(queries.receipt),
             "send_canary": self._send_canary,
             "resubscribe": self._resubscribe,
             "replay_done": self._replay_done,
@@ -132,11 +133,17 @@ class EdgeCommands:
         broadcasts.pins += 1
         self._live.when_active(
             inbox_topic(facts.domain, facts.workspace, facts.client_id),
-            lambda inbox: self._spawn(
-                ref, session.number, self._finish_open(ref, session, since, broadcasts, inbox), session
-            ),
+            partial(self._open_active, ref, session, since, broadcasts),
             partial(self._inbox_failed, ref, session, broadcasts),
         )
+
+    def _open_active(
+        self, ref: int, session: Session, since: Position | None, broadcasts: Channel, inbox: Channel
+    ) -> None:
+        work = self._finish_open(ref, session, since, broadcasts, inbox)
+        if self._spawn(ref, session.number, work, session) is None:
+            broadcasts.pins -= 1
+            self._live.announce(self._live.hub.close_session(session))
 
     async def _finish_open(
         self, ref: int, session: Session, since: Position | None, broadcasts: Channel, inbox: Channel
@@ -162,6 +169,9 @@ class EdgeCommands:
                     inbox_missed=codec.messages(missed.messages),
                 ),
             )
+        except SessionError:
+            self._live.announce(self._live.hub.close_session(session))
+            raise
         finally:
             inbox.pins -= 1
             broadcasts.pins -= 1
@@ -335,7 +345,10 @@ class EdgeCommands:
             event.ref, event.session = command.ref, command.session
             self._outbox.push(codec.framed(event))
 
-        return lambda command: self._spawn(command.ref, command.session, answer(command), None)
+        def spawn(command: pb.Command) -> None:
+            self._spawn(command.ref, command.session, answer(command), None)
+
+        return spawn
 
     def _send_canary(self, command: pb.Command) -> None:
         returned = pb.CanaryReturned(nonce=command.send_canary.nonce)

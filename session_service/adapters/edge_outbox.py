@@ -48,7 +48,10 @@ class EdgeOutbox:
         self._empty.set()
 
     async def take(self) -> list[bytes]:
-        """Wait for events (what was taken before is then taken as written); return them as bodies of `AttachResponse`, none when the outbox is closed or has overflowed."""
+        """Wait for events, and return them as bodies of `AttachResponse`; none when the outbox is closed or overflowed.
+
+        What was taken before counts as written.
+        """
         self._bytes -= self._taken_bytes
         self._taken_bytes = 0
         while not self._events and not self.closed and not self.overflowed:

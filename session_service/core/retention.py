@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from session_service.core.canary import is_canary
+
+MAX_BOUND: Final = 2**40
+"""Messages, seconds or bytes: so large means for ever, and still fits every store's numbers as milliseconds."""
 
 
 class RetentionRule(NamedTuple):
@@ -40,16 +43,21 @@ def parse_rules(text: str) -> list[tuple[str, RetentionRule]]:
     """Parse `pattern=messages,seconds,bytes; pattern=...`.
 
     Raises:
-        ValueError: it is not of that form, or a number is not positive.
+        ValueError: it is not of that form, or a number is not above 0 and at most `MAX_BOUND`.
     """
-    rules = []
-    for part in filter(None, (part.strip() for part in text.split(";"))):
-        pattern, separator, numbers = part.rpartition("=")
-        fields = numbers.split(",")
-        if not separator or not pattern or len(fields) != 3:
-            raise ValueError(f"{part!r} is not pattern=messages,seconds,bytes")
-        rule = RetentionRule(int(fields[0]), float(fields[1]), int(fields[2]))
-        if min(rule) <= 0:
-            raise ValueError(f"{part!r}: every bound must be above 0")
-        rules.append((pattern.strip(), rule))
-    return rules
+    return [_parse_rule(part) for part in (part.strip() for part in text.split(";")) if part]
+
+
+def _parse_rule(text: str) -> tuple[str, RetentionRule]:
+    pattern, _, numbers = text.rpartition("=")
+    pattern = pattern.strip()
+    try:
+        messages, seconds, size = numbers.split(",")
+        rule = RetentionRule(int(messages), float(seconds), int(size))
+    except ValueError:
+        pattern = ""
+    if not pattern:
+        raise ValueError(f"{text!r} is not pattern=messages,seconds,bytes")
+    if not all(0 < bound <= MAX_BOUND for bound in rule):
+        raise ValueError(f"{text!r}: every bound must be above 0 and at most {MAX_BOUND}")
+    return pattern, rule

@@ -1,0 +1,193 @@
+"""Puts the session service together: the one place that knows every part."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import AsyncIterator
+from typing import Final
+
+from prometheus_client import REGISTRY
+from tidewire.session.v1 import session_pb2, session_pb2_grpc, threads_pb2, threads_pb2_grpc
+
+from service_runtime.clock import SystemClock
+from service_runtime.grpc_server import GrpcServer
+from service_runtime.logs import get_logger
+from service_runtime.metrics import serve_metrics
+from service_runtime.process import announce_ready
+from service_runtime.tls import channel_credentials
+from session_service.adapters.channel_queries import ChannelQueries
+from session_service.adapters.cluster_local import LocalCluster
+from session_service.adapters.edge_commands import EdgeCommands
+from session_service.adapters.edge_outbox import EdgeOutbox
+from session_service.adapters.edge_queries import EdgeQueries
+from session_service.adapters.engine_sqlite import SqliteEngine
+from session_service.adapters.grpc_caller import Callers
+from session_service.adapters.grpc_edge_stream import SERVICE_NAME, EdgeStreamServicer
+from session_service.adapters.grpc_sessions import SessionServicer
+from session_service.adapters.grpc_threads import ThreadServicer
+from session_service.adapters.live_channels import LiveChannels
+from session_service.adapters.metrics_prometheus import EngineMetrics, StreamMetrics
+from session_service.adapters.publishing import Publisher
+from session_service.adapters.sqlite_ops import WriterSettings
+from session_service.core.errors import SessionError
+from session_service.core.hub import Hub
+from session_service.core.ring import RingBudget
+from session_service.core.sessions import Edge
+from session_service.settings import SessionSettings
+from tidewire_client.verifier import KeyVerifier
+
+SERVICE: Final = "session"
+SERVICE_NAMES: Final = (
+    SERVICE_NAME,
+    session_pb2.DESCRIPTOR.services_by_name["SessionService"].full_name,
+    threads_pb2.DESCRIPTOR.services_by_name["ThreadService"].full_name,
+)
+EMBEDDED_ID: Final = "embedded"
+"""Names the canaries of the one process that a SQLite file has, the same after each restart."""
+EPOCH_BYTES: Final = 9
+
+log = get_logger("session_service")
+
+
+def new_id() -> str:
+    """Return 96 random bits as 16 characters of `A-Z a-z 0-9 _ -`."""
+    return secrets.token_urlsafe(12)
+
+
+class SessionServer:
+    """One session service process.
+
+    Args:
+        settings: What the operator set.
+    """
+
+    def __init__(self, settings: SessionSettings) -> None:
+        self._settings = settings
+        self._metrics = StreamMetrics(REGISTRY)
+        self._engine = _engine(settings)
+        hub = Hub(RingBudget(settings.ring_messages, settings.ring_bytes, settings.rings_total_bytes))
+        self._cluster = LocalCluster(hub)
+        self._live = LiveChannels(
+            hub,
+            self._engine,
+            self._cluster,
+            SystemClock(),
+            self._metrics,
+            service_id=EMBEDDED_ID,
+            edge_grace_s=settings.edge_grace_s,
+            linger_s=settings.channel_linger_s,
+            max_channels=settings.max_active_channels,
+        )
+        self._publisher = Publisher(self._engine, settings.max_message_bytes)
+        self._queries = ChannelQueries(self._engine, self._cluster)
+        self._verifier = KeyVerifier(
+            settings.auth_target,
+            service_token=settings.service_token_value(),
+            credentials=channel_credentials(settings),
+            deadline_s=settings.auth_deadline_s,
+        )
+        self._callers = Callers(self._verifier, settings.service_token_value())
+        self._edges = EdgeStreamServicer(
+            self._callers,
+            self._live,
+            self._commands_of,
+            self._metrics,
+            service_id=new_id(),
+            max_outbox_bytes=settings.max_edge_outbox_bytes,
+            max_edges=settings.max_edges,
+        )
+        self._server = self._make_server()
+
+    def _commands_of(self, edge: Edge, outbox: EdgeOutbox) -> EdgeCommands:
+        return EdgeCommands(
+            self._live, self._publisher, EdgeQueries(self._queries), edge, outbox, self._metrics, new_id
+        )
+
+    def _make_server(self) -> GrpcServer:
+        server = GrpcServer(self._settings, host=self._settings.host, port=self._settings.port)
+        server.server.add_generic_rpc_handlers((self._edges.handler(),))
+        session_pb2_grpc.add_SessionServiceServicer_to_server(
+            SessionServicer(self._callers, self._publisher, self._queries, self._cluster, new_id), server.server
+        )
+        threads_pb2_grpc.add_ThreadServiceServicer_to_server(
+            ThreadServicer(self._callers, self._engine, new_id), server.server
+        )
+        return server
+
+    async def serve(self, stop: asyncio.Event) -> None:
+        """Serve until `stop` is set, then drain.
+
+        Raises:
+            SessionError: the message store cannot be opened.
+            PortTakenError: another process listens on the port.
+        """
+        async with self._running():
+            port = await self._server.start(SERVICE_NAMES)
+            exporter = serve_metrics(self._settings.metrics_port)
+            facts = {"metrics_port": exporter.port} if exporter else {}
+            announce_ready(self._settings, SERVICE, host=self._settings.host, port=port, **facts)
+            watch = asyncio.create_task(self._prove_engine())
+            try:
+                await stop.wait()
+            finally:
+                watch.cancel()
+                await self._server.set_serving(False)
+                self._edges.drain()
+                await self._server.stop(self._settings.shutdown_grace_s)
+                if exporter:
+                    exporter.stop()
+
+    @contextlib.asynccontextmanager
+    async def _running(self) -> AsyncIterator[None]:
+        """Open the store, and close it after everything that uses it."""
+        await self._engine.start(self._live)
+        try:
+            self._cluster.start(self._live)
+            await self._live.start()
+            await self._verifier.start()
+            await self._live.prove_engine(new_id(), self._settings.engine_timeout_s)
+            yield
+        finally:
+            self._live.stop()
+            await self._verifier.close()
+            await self._engine.close()
+
+    async def _prove_engine(self) -> None:
+        """Report this process as serving only while a canary comes back through the store."""
+        healthy = True
+        while True:
+            await asyncio.sleep(self._settings.canary_interval_s)
+            problem = None
+            try:
+                await self._live.prove_engine(new_id(), self._settings.engine_timeout_s)
+            except SessionError as error:
+                problem = str(error)
+            if healthy != (problem is None):
+                healthy = problem is None
+                await self._server.set_serving(healthy)
+                log.log(
+                    20 if healthy else 40, "message store " + ("works again" if healthy else "fails"), cause=problem
+                )
+
+
+def _engine(settings: SessionSettings) -> SqliteEngine:
+    clock = SystemClock()
+    writer = WriterSettings(
+        retention=settings.retention,
+        idempotency_window_s=settings.idempotency_window_s,
+        max_file_bytes=settings.engine_max_file_bytes,
+        max_threads=settings.max_threads,
+        now_s=clock.now,
+        monotonic_s=clock.monotonic,
+        new_epoch=lambda: secrets.token_urlsafe(EPOCH_BYTES),
+    )
+    return SqliteEngine(
+        settings.store_path,
+        writer,
+        timeout_s=settings.engine_timeout_s,
+        max_pending=settings.engine_max_pending,
+        max_pending_bytes=settings.engine_max_pending_bytes,
+        metrics=EngineMetrics(REGISTRY),
+    )
