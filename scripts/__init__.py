@@ -1,0 +1,1 @@
+"""The commands of this repository, and the modules behind them."""

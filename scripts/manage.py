@@ -1,0 +1,172 @@
+#!/usr/bin/env python3
+"""The command of people who try Tidewire or work on it: start, status, test, check.
+
+It needs nothing but Python 3.11 or later: the environment is made when it is not there.
+"""
+
+import argparse
+import sys
+from os.path import abspath, dirname
+
+if sys.version_info < (3, 11):  # noqa: UP036 - this line is for people whose python3 is older
+    sys.exit(
+        f"manage.py needs Python 3.11 or later; this is {sys.version.split()[0]}. Try: python3.11 {sys.argv[0]} ..."
+    )
+if sys.platform == "win32":
+    sys.exit("manage.py runs on Linux and macOS")
+
+_HERE = dirname(abspath(__file__))  # noqa: PTH100, PTH120
+sys.path[:] = [dirname(_HERE), *(folder for folder in sys.path if folder != _HERE)]  # noqa: PTH120
+
+from scripts.environment import DEVELOPMENT, RUNTIME, Environment, SetupError  # noqa: E402
+from scripts.exit_codes import FAILED, INTERRUPTED  # noqa: E402
+from scripts.start_options import add_start_options, add_this_python, data_dir_option  # noqa: E402
+
+_DESCRIPTION = """Start Tidewire, look after it, and prove that it works.
+
+  manage.py start               all services in development mode, on embedded SQLite; Ctrl-C ends them
+  manage.py status              which services run, and if they are ready
+  manage.py test                all tests, with coverage; `test unit` is quick
+  manage.py check               format, lint, types, import arrows, freshness of what is generated, contracts
+"""
+
+
+def main(argv: list[str]) -> int:
+    """Run a command and return its exit code: 0 done, 1 failed, 2 wrong use, 130 interrupted."""
+    options = _parse(argv)
+    try:
+        return int(options.run(options))
+    except SetupError as error:
+        sys.stderr.write(f"manage.py: {error}\n")
+        return FAILED
+    except KeyboardInterrupt:
+        sys.stderr.write("manage.py: interrupted\n")
+        return INTERRUPTED
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
+    own, arguments = (argv[: argv.index("--")], argv[argv.index("--") + 1 :]) if "--" in argv else (argv, [])
+    parser = _parser()
+    options = parser.parse_args(own)
+    if arguments and options.run is not _test:
+        parser.error("only `test` takes arguments behind --")
+    options.pytest_arguments = arguments
+    return options
+
+
+def _parser() -> argparse.ArgumentParser:
+    shared = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    add_this_python(shared)
+    parser = argparse.ArgumentParser(
+        prog="manage.py",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_start(commands, shared)
+    _add_status(commands)
+    _add_test(commands, shared)
+    _add_check(commands, shared)
+    return parser
+
+
+def _add_start(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", shared: argparse.ArgumentParser
+) -> None:
+    start = commands.add_parser(
+        "start",
+        parents=[shared],
+        allow_abbrev=False,
+        help="start all services and look after them",
+        description="Start auth, session and edge; say `ready` when a message has gone round; start again what dies.",
+        epilog="Every setting of a service can be given as a variable too: docs/reference/settings.md",
+    )
+    add_start_options(start)
+    start.add_argument(
+        "--mode",
+        choices=("development", "production"),
+        help="mode of the services (default: TIDEWIRE_MODE, or development)",
+    )
+    start.set_defaults(run=_start)
+
+
+def _add_status(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    status = commands.add_parser(
+        "status",
+        allow_abbrev=False,
+        help="which services run, and if they are ready",
+        description="Say which services run, with pid and port, and if they are ready. Exit code 0: all are ready.",
+    )
+    data_dir_option(status)
+    status.add_argument("--json", action="store_true", help="for programs")
+    status.set_defaults(run=_status)
+
+
+def _add_test(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", shared: argparse.ArgumentParser) -> None:
+    test = commands.add_parser(
+        "test",
+        parents=[shared],
+        allow_abbrev=False,
+        help="run tests, with coverage",
+        usage="manage.py test [-h] [--this-python] [unit|integration|all] [-- PYTEST ARGUMENTS]",
+        description="Run tests and measure branch coverage. `unit` must cover each core, `all` 90 % of everything besides;"
+        " with arguments for pytest, coverage is shown and not judged.",
+    )
+    test.add_argument("suite", nargs="?", choices=("unit", "integration", "all"), default="all", help="default: all")
+    test.set_defaults(run=_test)
+
+
+def _add_check(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", shared: argparse.ArgumentParser
+) -> None:
+    check = commands.add_parser(
+        "check",
+        parents=[shared],
+        allow_abbrev=False,
+        help="check everything that needs no running service",
+        description="Run every check, also when one fails; exit code 1 if any did.",
+    )
+    check.add_argument(
+        "--fix", action="store_true", help="first format, repair what the linter can, and generate again"
+    )
+    check.set_defaults(run=_check)
+
+
+def _enter(options: argparse.Namespace, extra: str) -> None:
+    """Go on in an environment that has what the command needs; may replace this process."""
+    if not options.this_python:
+        Environment().enter(extra)
+
+
+def _start(options: argparse.Namespace) -> int:
+    _enter(options, RUNTIME)
+    from scripts.development_start import start
+
+    return start(options)
+
+
+def _status(options: argparse.Namespace) -> int:
+    from scripts.status import status
+
+    return status(options.data_dir, as_json=options.json)
+
+
+def _test(options: argparse.Namespace) -> int:
+    _enter(options, DEVELOPMENT)
+    from scripts.testing import run_tests
+
+    return run_tests(options.suite, options.pytest_arguments)
+
+
+def _check(options: argparse.Namespace) -> int:
+    _enter(options, DEVELOPMENT)
+    from scripts.checks import fix, run_checks
+
+    if options.fix:
+        fix()
+    return run_checks()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
