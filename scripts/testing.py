@@ -1,0 +1,102 @@
+"""`manage.py test`: runs pytest under coverage, services in child processes included, then judges the coverage."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from scripts import system_packages
+from scripts.coverage_gate import Demand, judge
+from scripts.environment import ROOT
+from scripts.exit_codes import DONE, FAILED
+
+_PATHS: Final = {
+    "unit": ("tests/unit",),
+    "integration": ("tests/integration", "tests/protocol"),
+    "all": ("tests",),
+}
+# Unit tests alone must cover each core; everything together must cover the rest.
+_DEMANDS: Final = {"unit": Demand.CORES, "integration": Demand.NOTHING, "all": Demand.EVERYTHING}
+
+
+def run_tests(suite: str, arguments: Sequence[str]) -> int:
+    """Run tests.
+
+    Args:
+        suite: `unit`, `integration` or `all`.
+        arguments: For pytest; with any, coverage is shown and not judged.
+
+    Returns:
+        The exit code: pytest's, or 1 if it passed and the coverage is too low.
+    """
+    if suite != "unit":
+        system_packages.prepare()
+    demand = Demand.NOTHING if arguments else _DEMANDS[suite]
+    with tempfile.TemporaryDirectory() as folder:
+        junit = Path(folder) / "junit.xml"
+        code = _pytest(_PATHS[suite], junit, arguments)
+        covered = _coverage(Path(folder) / "coverage.json", demand)
+        _say(_counts(junit))
+    return code or (DONE if covered else FAILED)
+
+
+def _pytest(paths: Sequence[str], junit: Path, arguments: Sequence[str]) -> int:
+    _tool("coverage", "erase")
+    existing = [path for path in paths if (ROOT / path).is_dir()]
+    given = [] if _names_tests(arguments) else existing
+    return _tool("coverage", "run", "-m", "pytest", f"--junit-xml={junit}", *given, *arguments)
+
+
+def _names_tests(arguments: Sequence[str]) -> bool:
+    """Whether pytest is told which files or tests to run."""
+    return any(not text.startswith("-") and (ROOT / text.split("::")[0]).exists() for text in arguments)
+
+
+def _coverage(report: Path, demand: Demand) -> bool:
+    """Show the coverage; return whether it is what is demanded."""
+    if _tool("coverage", "combine", "--quiet") != 0:
+        _say("coverage: nothing was measured")
+        return demand is Demand.NOTHING
+    _tool("coverage", "report", "--skip-covered", "--show-missing")
+    _tool("coverage", "json", "--quiet", "-o", str(report))
+    verdict = judge(json.loads(report.read_text()), demand)
+    for line in verdict.lines:
+        _say(line)
+    return verdict.enough
+
+
+def _counts(junit: Path) -> str:
+    """Return how many tests came out how."""
+    if not junit.exists():
+        return "tests: none were run"
+    suites = ElementTree.parse(junit).getroot().iter("testsuite")  # noqa: S314 - written by our own pytest
+    total = {"tests": 0, "failures": 0, "errors": 0, "skipped": 0}
+    took_s = 0.0
+    for suite in suites:
+        took_s += float(suite.get("time", "0"))
+        for name in total:
+            total[name] += int(suite.get(name, "0"))
+    passed = total["tests"] - total["failures"] - total["errors"] - total["skipped"]
+    return (
+        f"tests: {passed} passed, {total['failures']} failed, {total['errors']} errors, {total['skipped']} skipped"
+        f" in {took_s:.0f} s"
+    )
+
+
+def _tool(*arguments: str) -> int:
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    return subprocess.run(
+        [sys.executable, "-m", *arguments], cwd=ROOT, env={**os.environ, "PATH": path}, check=False
+    ).returncode
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
