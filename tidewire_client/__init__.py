@@ -1,1 +1,89 @@
-"""The Python client of Tidewire: verify keys, administer them, publish, and listen."""
+"""The Python client of Tidewire: verify keys, administer them, publish, and listen.
+
+Back ends that let key holders in use `KeyVerifier`; those that publish, read or disconnect use `Channels` and `Threads`;
+`KeyAdmin` makes and changes keys. These three call the services. `Listener` and `send_message` connect to an edge, as a
+browser does. Whatever goes wrong is a `TidewireError`.
+"""
+
+from tidewire_client.channels import (
+    Broadcasted,
+    Channels,
+    HistoryPage,
+    Loss,
+    Member,
+    Published,
+    Receipt,
+    new_message_id,
+)
+from tidewire_client.edge_connection import EdgeLogin
+from tidewire_client.edge_frames import Frame
+from tidewire_client.edge_sender import Confirmed, send_message
+from tidewire_client.errors import (
+    CallerNotAllowed,
+    ConnectionLost,
+    ConnectionRefused,
+    FailedPrecondition,
+    InvalidRequest,
+    LimitExceeded,
+    NotFound,
+    ServerFault,
+    ServiceTimeout,
+    ServiceUnavailable,
+    TidewireError,
+)
+from tidewire_client.key_admin import CreatedKey, Key, KeyAdmin, KeyPage, KeyState
+from tidewire_client.key_watch import KeyChanged
+from tidewire_client.listener import Event, Interrupted, Joined, Listener, Lost, Received
+from tidewire_client.message import Message, Position
+from tidewire_client.threads import Thread, ThreadMessagePage, ThreadPage, Threads
+from tidewire_client.verdict import KeyLimits, Verdict, VerdictCode
+from tidewire_client.verifier import KeyVerifier, VerifierStats
+
+__all__ = [
+    "Broadcasted",
+    "CallerNotAllowed",
+    "Channels",
+    "Confirmed",
+    "ConnectionLost",
+    "ConnectionRefused",
+    "CreatedKey",
+    "EdgeLogin",
+    "Event",
+    "FailedPrecondition",
+    "Frame",
+    "HistoryPage",
+    "Interrupted",
+    "InvalidRequest",
+    "Joined",
+    "Key",
+    "KeyAdmin",
+    "KeyChanged",
+    "KeyLimits",
+    "KeyPage",
+    "KeyState",
+    "KeyVerifier",
+    "LimitExceeded",
+    "Listener",
+    "Loss",
+    "Lost",
+    "Member",
+    "Message",
+    "NotFound",
+    "Position",
+    "Published",
+    "Receipt",
+    "Received",
+    "ServerFault",
+    "ServiceTimeout",
+    "ServiceUnavailable",
+    "Thread",
+    "ThreadMessagePage",
+    "ThreadPage",
+    "Threads",
+    "TidewireError",
+    "Verdict",
+    "VerdictCode",
+    "VerifierStats",
+    "new_message_id",
+    "send_message",
+]

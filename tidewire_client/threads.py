@@ -110,19 +110,19 @@ class Threads:
     async def create(
         self,
         *,
+        created_by: str,
         title: str = "",
         thread_id: str | None = None,
         channel: str = "",
-        created_by: str = "",
         metadata: Data = b"",
     ) -> Thread:
         """Make a thread, or return the one that has this id. Idempotent by `thread_id`.
 
         Args:
+            created_by: Who makes it: 1 to 64 of `A-Z a-z 0-9 _ -`.
             title: For people: up to 256 characters.
             thread_id: 1 to 64 of `A-Z a-z 0-9 _ -`; None: one is made, and used for every attempt.
             channel: Where its messages go; empty: `thread:<thread_id>`.
-            created_by: Who makes it.
             metadata: A JSON object of the maker's own; bytes are stored as they are.
         """
         request = threads_pb2.CreateThreadRequest(

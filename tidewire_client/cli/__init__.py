@@ -1,0 +1,1 @@
+"""The command `tidewire`: listen to channels, send messages, administer keys."""

@@ -1,0 +1,51 @@
+"""What the key commands share: which auth service they call as whom, and what to do about a failure there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+
+from tidewire_client.cli.credentials import Credential, admin_credential, tls_credentials
+from tidewire_client.cli.failures import CommandFailed, hint
+from tidewire_client.errors import TidewireError
+
+
+@dataclass(frozen=True, slots=True)
+class AuthAccess:
+    """An auth service, the credential for it, and what TLS needs; None: plain text."""
+
+    target: str
+    credential: Credential
+    tls: grpc.ChannelCredentials | None
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Add to whatever the client raises what can be done about it."""
+        try:
+            yield
+        except TidewireError as cause:
+            words = hint(
+                cause,
+                address=f"the auth service at {self.target}; --auth-target or TIDEWIRE_AUTH_TARGET names another, and "
+                "`python3 scripts/manage.py start` starts one on this machine",
+                credential=f"{self.credential.origin}; it must be the service token (TIDEWIRE_SERVICE_TOKEN) or a key with "
+                "the permission admin:* (TIDEWIRE_API_KEY or --key-file)",
+            )
+            raise CommandFailed(cause, words) from None
+
+
+def auth_access(
+    target: str, key_file: Path | None, tls_ca: Path | None, tls_cert: Path | None, tls_key: Path | None
+) -> AuthAccess:
+    """Return the auth service that the options name.
+
+    Raises:
+        UsageProblem: There is no credential, or an option is wrong.
+    """
+    credential = admin_credential(target, key_file, os.environ)
+    return AuthAccess(target, credential, tls_credentials(tls_ca, tls_cert, tls_key))

@@ -1,0 +1,83 @@
+"""The entry point of `tidewire`: commands, and how each of them ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import typer
+
+from tidewire_client.cli import keys
+from tidewire_client.cli.failures import (
+    EXIT_CODES_HELP,
+    CommandFailed,
+    ExitCode,
+    UsageProblem,
+    usage_record,
+)
+from tidewire_client.cli.listen import listen
+from tidewire_client.cli.output import Output
+from tidewire_client.cli.send import send
+
+app: Final = typer.Typer(
+    name="tidewire",
+    help="Listen to channels, send messages, and administer keys of a Tidewire gateway.",
+    epilog=EXIT_CODES_HELP,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    # Tracebacks with the values of variables would show keys.
+    pretty_exceptions_enable=False,
+)
+app.command(epilog=EXIT_CODES_HELP)(listen)
+app.command(epilog=EXIT_CODES_HELP)(send)
+app.add_typer(keys.app, name="keys")
+
+
+def main() -> None:
+    """Run the command line of this process, and end it."""
+    # What the gRPC library writes on stderr is for its developers; errors are told by the commands.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command, and return how the process is to end.
+
+    Args:
+        arguments: Without the program's name.
+    """
+    output = Output(as_json="--json" in arguments)
+    try:
+        result = app(list(arguments), prog_name="tidewire", standalone_mode=False)
+        return result if isinstance(result, int) else ExitCode.OK
+    except typer.TyperException as problem:
+        return _usage(output, problem.format_message())
+    except UsageProblem as problem:
+        return _usage(output, str(problem))
+    except CommandFailed as failed:
+        output.error(str(failed), failed.hint, failed.record())
+        return failed.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        # Nobody reads any more: what is still buffered goes nowhere, without another complaint at the end.
+        os.dup2(os.open(Path(os.devnull), os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.OUTPUT_CLOSED
+
+
+def _usage(output: Output, problem: str) -> int:
+    if problem.startswith("Usage: "):  # No command was named: the help is the message.
+        sys.stderr.write(f"{problem}\n")
+        return ExitCode.USAGE
+    output.error(
+        problem, "`tidewire --help` and `tidewire COMMAND --help` say what can be given.", usage_record(problem)
+    )
+    return ExitCode.USAGE
