@@ -31,7 +31,8 @@ class SettingsError(Exception):
 
 def settings_config(service: str) -> SettingsConfigDict:
     """Return the configuration of a settings class whose variables begin with `TIDEWIRE_<service>_`."""
-    return SettingsConfigDict(env_prefix=f"{SHARED_PREFIX}{service}_", extra="ignore", frozen=True)
+    prefix = f"{SHARED_PREFIX}{service}_"
+    return SettingsConfigDict(env_prefix=prefix, extra="ignore", frozen=True, allow_inf_nan=False)
 
 
 class ServiceSettings(BaseSettings):
@@ -102,7 +103,8 @@ class _SharedVariables(PydanticBaseSettingsSource):
         return os.environ.get(f"{SHARED_PREFIX}{field_name.upper()}"), field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        values = {name: os.environ.get(f"{SHARED_PREFIX}{name.upper()}") for name in ServiceSettings.model_fields}
+        fields = ServiceSettings.model_fields.items()
+        values = {name: self.get_field_value(field, name)[0] for name, field in fields}
         return {name: value for name, value in values.items() if value is not None}
 
 
@@ -213,6 +215,8 @@ def _explain(cls: type[ServiceSettings], error: ErrorDetails) -> str:
         named = min((name for name in cls.model_fields if name in what), key=what.index, default=None)
         return f"{variable(cls, named)}: {what}" if named else what
     name = str(error["loc"][0])
+    if error["type"] == "missing":
+        return f"{variable(cls, name)}: must be given"  # its input is everything else, secrets included
     if _is_secret(cls.model_fields[name].annotation):
         return f"{variable(cls, name)}: the value given is not allowed: {what}"
     return f"{variable(cls, name)}: {error['input']!s} is not allowed: must be {what}"

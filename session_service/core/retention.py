@@ -43,7 +43,7 @@ def parse_rules(text: str) -> list[tuple[str, RetentionRule]]:
     """Parse `pattern=messages,seconds,bytes; pattern=...`.
 
     Raises:
-        ValueError: it is not of that form, or a number is not above 0 and at most `MAX_BOUND`.
+        ValueError: it is not of that form, or a number is not above 0 and at most `MAX_BOUND`; says what it must be.
     """
     return [_parse_rule(part) for part in (part.strip() for part in text.split(";")) if part]
 
@@ -57,7 +57,7 @@ def _parse_rule(text: str) -> tuple[str, RetentionRule]:
     except ValueError:
         pattern = ""
     if not pattern:
-        raise ValueError(f"{text!r} is not pattern=messages,seconds,bytes")
+        raise ValueError(f"pattern=messages,seconds,bytes, unlike {text!r}")
     if not all(0 < bound <= MAX_BOUND for bound in rule):
-        raise ValueError(f"{text!r}: every bound must be above 0 and at most {MAX_BOUND}")
+        raise ValueError(f"rules with bounds above 0 and at most {MAX_BOUND}, unlike {text!r}")
     return pattern, rule

@@ -40,12 +40,12 @@ def test_rules_are_read_from_text() -> None:
     "text", ["chat", "=1,1,1", " =1,1,1", "chat=1,1", "chat=1,1,1,1", "chat=a,1,1", "chat=1,1,1.5"]
 )
 def test_what_is_no_rule_is_refused_by_its_form(text: str) -> None:
-    with pytest.raises(ValueError, match="is not pattern=messages,seconds,bytes") as caught:
+    with pytest.raises(ValueError, match="^pattern=messages,seconds,bytes, unlike") as caught:
         parse_rules(f"tasks=1,1,1; {text}")
     assert repr(text.strip()) in str(caught.value)
 
 
 @pytest.mark.parametrize("numbers", ["1,1,0", "0,1,1", "1,-1,1", "1,nan,1", "1,inf,1", "1,1e300,1", f"{10**30},1,1"])
 def test_bounds_that_no_store_can_keep_are_refused(numbers: str) -> None:
-    with pytest.raises(ValueError, match="every bound must be above 0 and at most"):
+    with pytest.raises(ValueError, match="bounds above 0 and at most"):
         parse_rules(f"chat={numbers}")
