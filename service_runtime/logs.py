@@ -14,27 +14,25 @@ from service_runtime.settings import ServiceSettings
 
 REDACTED: Final = "[redacted]"
 
-# tw_<environment>_<key id>_<secret><checksum>: the id may stay, what follows it may not.
-_KEY: Final = re.compile(r"\btw_([A-Za-z0-9]+)_([A-Za-z0-9]+)_[A-Za-z0-9]+")
-_BEARER: Final = re.compile(r"(?i)\b(bearer|x-api-key:?)\s+\S+")
+# tw_<environment>_<key id>_<secret><checksum>: the id may stay, what follows it may not. Whatever stands before `tw_`
+# does not matter: in the repr of a text it may be the `n` of a line's end.
+_KEY: Final = re.compile(r"tw_([A-Za-z0-9]+)_([A-Za-z0-9]+)_[A-Za-z0-9_]+")
+# Credentials as they stand in headers, and in the repr of headers and metadata. What follows up to a space goes with them.
+_BEARER: Final = re.compile(r"(?i)\b(bearer)\s+\S+")
+_API_KEY: Final = re.compile(r"(?i)\b(x-api-key)(['\"]?\s*[:=,]\s*b?['\"]?|\s+)\S+")
 _SECRET_FIELDS: Final = frozenset(
-    {
-        "api_key",
-        "authorization",
-        "secret",
-        "token",
-        "service_token",
-        "password",
-        "pepper",
-        "x_api_key",
-        "x-api-key",
-    }
+    {"api_key", "authorization", "secret", "token", "service_token", "password", "pepper", "x_api_key"}
 )
 
 
 def redact(text: str) -> str:
-    """Return `text` without the secret part of any key in it."""
-    return _BEARER.sub(rf"\1 {REDACTED}", _KEY.sub(rf"tw_\1_\2_{REDACTED}", text))
+    """Return `text` without the secret part of any key, and without any credential, in it."""
+    text = _KEY.sub(rf"tw_\1_\2_{REDACTED}", text)
+    return _API_KEY.sub(rf"\1\2{REDACTED}", _BEARER.sub(rf"\1 {REDACTED}", text))
+
+
+def _is_secret(name: object) -> bool:
+    return str(name).lower().replace("-", "_") in _SECRET_FIELDS
 
 
 def _redact_value(value: Any) -> Any:
@@ -44,7 +42,7 @@ def _redact_value(value: Any) -> Any:
         return redact(value.decode(errors="replace"))
     if isinstance(value, Mapping):
         return {
-            key: REDACTED if str(key).lower() in _SECRET_FIELDS else _redact_value(item) for key, item in value.items()
+            redact(str(name)): REDACTED if _is_secret(name) else _redact_value(item) for name, item in value.items()
         }
     if isinstance(value, list | tuple | set | frozenset):
         return [_redact_value(item) for item in value]
@@ -53,9 +51,7 @@ def _redact_value(value: Any) -> Any:
 
 def _redact_event(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for key, value in event.items():
-        if key.startswith("_"):
-            continue
-        event[key] = REDACTED if key.lower() in _SECRET_FIELDS else _redact_value(value)
+        event[key] = REDACTED if _is_secret(key) else _redact_value(value)
     return event
 
 
