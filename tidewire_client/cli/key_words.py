@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from tidewire_client.key_admin import Key, KeyState
@@ -17,7 +17,7 @@ def state_word(key: Key, now: datetime) -> str:
 
 
 def key_record(key: Key, now: datetime) -> dict[str, Any]:
-    """Return a key for programs; times are RFC 3339."""
+    """Return a key for programs; times are RFC 3339 in UTC."""
     return {
         "key_id": key.key_id,
         "owner": key.owner,
@@ -30,9 +30,9 @@ def key_record(key: Key, now: datetime) -> dict[str, Any]:
         "limits": {name: number for name, number in asdict(key.limits).items() if number},
         "state": state_word(key, now),
         "state_reason": key.state_reason,
-        "create_time": key.create_time.isoformat(),
-        "update_time": key.update_time.isoformat(),
-        "expire_time": None if key.expire_time is None else key.expire_time.isoformat(),
+        "create_time": _rfc3339(key.create_time),
+        "update_time": _rfc3339(key.update_time),
+        "expire_time": None if key.expire_time is None else _rfc3339(key.expire_time),
     }
 
 
@@ -75,3 +75,7 @@ def _until(moment: datetime | None) -> str:
 
 def _moment(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

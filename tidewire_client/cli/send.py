@@ -72,7 +72,7 @@ def message_body(text: str | None, data: str | None) -> bytes:
         raise UsageProblem("give either TEXT or --data")
     if data is None:
         content = _stdin().removesuffix("\n") if text == STDIN else text
-        return _utf8("TEXT", json.dumps({"content": content}, ensure_ascii=False))
+        return _utf8("TEXT", json.dumps({"content": content}, ensure_ascii=False, separators=(",", ":")))
     given = _stdin() if data == STDIN else data
     try:
         decoded = json.loads(given, parse_constant=_no_constant)
