@@ -91,6 +91,7 @@ class SqliteEngine:
         self._pending: deque[Append] = deque()
         self._pending_bytes = 0
         self._subscribed: dict[str, int] = {}
+        self._subscribing: dict[str, list[Subscribe]] = {}
         self._acks: dict[AckKey, AckValue] = {}
         self._acks_in_flight: dict[AckKey, AckValue] = {}
         self._overdue_check: asyncio.TimerHandle | None = None
@@ -116,7 +117,9 @@ class SqliteEngine:
         """Finish what was taken, then close the store. Idempotent."""
         if self._loop is None or not self._open:
             return
-        self._save_acks()
+        if self._acks:
+            acks, self._acks = self._acks, {}
+            self._gather(SaveAcks(acks))
         self._hand_over()
         self._open = False
         if self._overdue_check is not None:
@@ -152,26 +155,26 @@ class SqliteEngine:
         if not self._open:
             on_subscribed(EngineUnavailable("the message store is closed"))
             return
-        self._gather(Subscribe(topic, on_subscribed))
+        op = Subscribe(topic, on_subscribed)
+        self._subscribing.setdefault(topic, []).append(op)
+        self._gather(op)
 
     def unsubscribe(self, topic: str) -> None:
         """Unsubscribe from a topic. Idempotent."""
         self._subscribed.pop(topic, None)
+        for op in self._subscribing.pop(topic, ()):
+            op.wanted = False
 
     def acknowledge(self, topic: str, client_id: str, position: Position, *, baseline: bool = False) -> None:
         """Note what a client has seen; see `Engine.acknowledge`."""
         key = AckKey(topic, client_id)
         present = self._acks.get(key)
-        if present is not None and (
-            baseline or (present.epoch == position.epoch and present.offset >= position.offset)
-        ):
-            return
-        if self._loop is None or (present is None and len(self._acks) >= MAX_UNSAVED_ACKS):
+        if self._loop is None or not self._open or (present is None and len(self._acks) >= MAX_UNSAVED_ACKS):
             self._metrics.acks_dropped.inc()
             return
         if not self._acks:
             self._loop.call_later(ACK_DELAY_S, self._save_acks)
-        self._acks[key] = AckValue(*position, baseline)
+        self._acks[key] = AckValue.of(position, baseline=baseline).on_top_of(present)
 
     async def create_thread(self, thread: Thread) -> tuple[Thread, bool]:
         """Store a thread; see `Engine.create_thread`."""
@@ -198,23 +201,18 @@ class SqliteEngine:
         """Return a client's last acknowledged position."""
         key = AckKey(topic, client_id)
         before = (self._acks_in_flight.get(key), self._acks.get(key))
-        stored = await self._ask(lambda db: queries.read_acknowledged(db, topic, client_id))
+        value = await self._ask(lambda db: queries.read_acknowledged(db, topic, client_id))
         for unsaved in (*before, self._acks_in_flight.get(key), self._acks.get(key)):
-            if unsaved is not None and (stored is None or not unsaved.baseline):
-                ahead = stored is None or stored.epoch != unsaved.epoch or stored.offset < unsaved.offset
-                stored = Position(unsaved.epoch, unsaved.offset) if ahead else stored
-        return stored
+            value = value if unsaved is None else unsaved.on_top_of(value)
+        return None if value is None else Position(value.epoch, value.offset)
 
     async def count_acknowledged(self, topic: str, offset: int) -> int:
         """Return how many clients acknowledged a message."""
-        clients = await self._ask(lambda db: queries.read_acknowledgers(db, topic, offset))
-        for unsaved in (self._acks_in_flight, self._acks):
-            clients.update(
-                key.client_id
-                for key, value in unsaved.items()
-                if key.topic == topic and value.offset >= offset and not value.baseline
-            )
-        return len(clients)
+        unsaved: dict[str, AckValue] = {}
+        for key, value in (*self._acks_in_flight.items(), *self._acks.items()):
+            if key.topic == topic:
+                unsaved[key.client_id] = value.on_top_of(unsaved.get(key.client_id))
+        return await self._ask(lambda db: queries.count_acknowledged(db, topic, offset, unsaved))
 
     async def thread(self, domain: str, workspace: str, thread_id: str) -> Thread | None:
         """Return a thread."""
@@ -292,11 +290,7 @@ class SqliteEngine:
 
     def _finish_other(self, op: Op, outcome: Outcome) -> None:
         if isinstance(op, Subscribe):
-            if outcome.position is not None:
-                self._subscribed[op.topic] = outcome.position.offset
-                op.on_subscribed(outcome.position)
-            else:
-                op.on_subscribed(outcome.fault or EngineUnavailable())
+            self._finish_subscribe(op, outcome)
         elif isinstance(op, Resync):
             if outcome.fault is not None and self._open and self._loop is not None:
                 self._loop.call_later(OVERDUE_CHECK_S, self._gather, op)
@@ -307,11 +301,26 @@ class SqliteEngine:
         elif isinstance(op, CreateThread):
             op.on_created(outcome.thread or outcome.fault or EngineUnavailable())
 
+    def _finish_subscribe(self, op: Subscribe, outcome: Outcome) -> None:
+        if op.wanted:
+            under_way = self._subscribing[op.topic]
+            under_way.remove(op)
+            if not under_way:
+                del self._subscribing[op.topic]
+        if outcome.position is None:
+            op.on_subscribed(outcome.fault or EngineUnavailable())
+            return
+        if op.wanted:
+            self._subscribed[op.topic] = outcome.position.offset
+        op.on_subscribed(outcome.position)
+
     def _acks_saved(self, op: SaveAcks, outcome: Outcome) -> None:
         self._acks_in_flight = {}
         if outcome.fault is not None:
-            self._acks = {**op.acks, **self._acks}
-        if self._acks and self._loop is not None:
+            newer, self._acks = self._acks, dict(op.acks)
+            for key, value in newer.items():
+                self._acks[key] = value.on_top_of(self._acks.get(key))
+        if self._acks and self._open and self._loop is not None:
             self._loop.call_later(ACK_DELAY_S, self._save_acks)
 
     def _deliver(self, message: StoredMessage) -> None:

@@ -55,15 +55,13 @@ _LOAD: Final = (
 )
 _SAVE_ACK: Final = (
     'INSERT INTO acknowledgements (channel_id, client_id, epoch, start, "offset") VALUES (?, ?, ?, ?, ?)'
-    " ON CONFLICT DO UPDATE SET start = iif(epoch = excluded.epoch, start, 0),"
-    ' "offset" = iif(epoch = excluded.epoch, max("offset", excluded."offset"), excluded."offset"),'
-    " epoch = excluded.epoch"
+    ' ON CONFLICT DO UPDATE SET "offset" = CASE'
+    ' WHEN epoch <> excluded.epoch THEN excluded."offset"'
+    ' WHEN excluded.start = excluded."offset" THEN "offset"'
+    ' ELSE max("offset", excluded."offset") END,'
+    " start = iif(epoch = excluded.epoch, start, excluded.start), epoch = excluded.epoch"
 )
-_SAVE_BASELINE: Final = (
-    'INSERT INTO acknowledgements (channel_id, client_id, epoch, start, "offset") VALUES (?, ?, ?, ?, ?)'
-    ' ON CONFLICT DO UPDATE SET start = excluded.start, "offset" = excluded."offset", epoch = excluded.epoch'
-    " WHERE epoch <> excluded.epoch"
-)
+"""As `AckValue.on_top_of`."""
 
 
 class ChannelState:
@@ -227,15 +225,11 @@ class Group:
         return tuple(message_of(op.topic, state.epoch, row) for row in rows)
 
     def _save_acks(self, acks: Iterable[tuple[AckKey, AckValue]]) -> None:
-        for (topic, client_id), (epoch, offset, baseline) in acks:
+        for (topic, client_id), (epoch, start, offset) in acks:
             state = self.channel(topic)
-            if epoch != state.epoch:
-                continue
-            offset = min(offset, state.head)
-            start = offset if baseline else 0
-            self._db.execute(
-                _SAVE_BASELINE if baseline else _SAVE_ACK, (state.channel_id, client_id, epoch, start, offset)
-            )
+            if epoch == state.epoch:
+                place = (min(start, state.head), min(offset, state.head))
+                self._db.execute(_SAVE_ACK, (state.channel_id, client_id, epoch, *place))
 
     def _create_thread(self, op: CreateThread) -> Outcome:
         thread = op.thread

@@ -24,11 +24,15 @@ class Append:
         self.answered = False
 
 
-class Subscribe(NamedTuple):
-    """Say where a topic stands."""
+class Subscribe:
+    """Say where a topic stands. `wanted`: its messages are to be given from there on."""
 
-    topic: str
-    on_subscribed: OnSubscribed
+    __slots__ = ("on_subscribed", "topic", "wanted")
+
+    def __init__(self, topic: str, on_subscribed: OnSubscribed) -> None:
+        self.topic = topic
+        self.on_subscribed = on_subscribed
+        self.wanted = True
 
 
 class Resync(NamedTuple):
@@ -46,11 +50,31 @@ class AckKey(NamedTuple):
 
 
 class AckValue(NamedTuple):
-    """Everything up to `offset`; a baseline only where there is none yet."""
+    """What a client has acknowledged: everything after `start`, up to `offset`; nothing, if it is a baseline."""
 
     epoch: str
+    start: int
     offset: int
-    baseline: bool
+
+    @classmethod
+    def of(cls, position: Position, *, baseline: bool) -> AckValue:
+        """Return the value of one command."""
+        return cls(position.epoch, position.offset if baseline else 0, position.offset)
+
+    @property
+    def is_baseline(self) -> bool:
+        """It says only where the client begins."""
+        return self.start == self.offset
+
+    def on_top_of(self, earlier: AckValue | None) -> AckValue:
+        """Return what holds when this comes after another value; the statement that stores it does the same."""
+        if earlier is None or earlier.epoch != self.epoch:
+            return self
+        return earlier if self.is_baseline else earlier._replace(offset=max(earlier.offset, self.offset))
+
+    def acknowledges(self, offset: int) -> bool:
+        """It covers the message with this offset."""
+        return self.start < offset <= self.offset
 
 
 class SaveAcks(NamedTuple):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
@@ -12,10 +13,10 @@ from typing import Final, TypeVar
 from service_runtime.logs import get_logger
 from session_service.adapters.sqlite_file import open_reader
 from session_service.adapters.sqlite_group import MESSAGE_COLUMNS, THREAD_COLUMNS, message_of, thread_of
+from session_service.adapters.sqlite_ops import AckValue
 from session_service.core.errors import EngineTimeout, EngineUnavailable, LimitExceeded
 from session_service.core.model import (
     Page,
-    Position,
     StoredMessage,
     Thread,
     ThreadMessages,
@@ -42,7 +43,8 @@ _THREAD_MESSAGES: Final = (
     f"SELECT {MESSAGE_COLUMNS}, m.seq, c.topic, c.epoch FROM messages m JOIN channels c USING (channel_id)"  # noqa: S608
     " WHERE m.thread = ? AND m.seq > ? ORDER BY m.seq LIMIT ?"
 )
-_MAX_ROW: Final = 2**62
+_MAX_NUMBER: Final = 2**62
+"""Beyond every offset and row: larger numbers of a caller, which SQLite could not take, mean the same."""
 
 
 class Reader:
@@ -111,7 +113,7 @@ def read_after(db: sqlite3.Connection, topic: str, after: int, limit: int, max_b
         return Page("", 0, 0, (), False)
     channel_id, epoch, low, newest = found
     head = max(low, newest or 0)
-    rows = db.execute(_AFTER, (channel_id, max(after, low), limit))
+    rows = db.execute(_AFTER, (channel_id, max(min(after, _MAX_NUMBER), low), limit))
     messages = _within(max_bytes, (message_of(topic, epoch, row) for row in rows))
     return Page(epoch, head, low, messages, bool(messages) and messages[-1].offset < head)
 
@@ -127,24 +129,36 @@ def read_last(db: sqlite3.Connection, topic: str, count: int, max_bytes: int) ->
     return Page(epoch, max(low, newest or 0), low, messages[::-1], False)
 
 
-def read_acknowledged(db: sqlite3.Connection, topic: str, client_id: str) -> Position | None:
-    """Return a client's last acknowledged position."""
+def read_acknowledged(db: sqlite3.Connection, topic: str, client_id: str) -> AckValue | None:
+    """Return what a client has acknowledged."""
     row = db.execute(
-        'SELECT a.epoch, a."offset" FROM acknowledgements a JOIN channels c USING (channel_id)'
+        'SELECT a.epoch, a.start, a."offset" FROM acknowledgements a JOIN channels c USING (channel_id)'
         " WHERE c.topic = ? AND a.client_id = ?",
         (topic, client_id),
     ).fetchone()
-    return None if row is None else Position(*row)
+    return None if row is None else AckValue(*row)
 
 
-def read_acknowledgers(db: sqlite3.Connection, topic: str, offset: int) -> set[str]:
-    """Return the clients that acknowledged a message."""
+def count_acknowledged(db: sqlite3.Connection, topic: str, offset: int, unsaved: Mapping[str, AckValue]) -> int:
+    """Return how many clients acknowledged a message, by what is stored and, on top of it, what is not stored yet."""
+    channel = db.execute("SELECT channel_id, epoch FROM channels WHERE topic = ?", (topic,)).fetchone()
+    if channel is None:
+        return 0
+    channel_id, epoch = channel
+    offset, names = min(offset, _MAX_NUMBER), json.dumps(list(unsaved))
+    (count,) = db.execute(
+        'SELECT count(*) FROM acknowledgements WHERE channel_id = ? AND epoch = ? AND start < ? AND "offset" >= ?'
+        " AND client_id NOT IN (SELECT value FROM json_each(?))",
+        (channel_id, epoch, offset, offset, names),
+    ).fetchone()
     rows = db.execute(
-        "SELECT a.client_id FROM acknowledgements a JOIN channels c USING (channel_id)"
-        ' WHERE c.topic = ? AND a.epoch = c.epoch AND a.start < ? AND a."offset" >= ?',
-        (topic, offset, offset),
+        'SELECT client_id, epoch, start, "offset" FROM acknowledgements'
+        " WHERE channel_id = ? AND client_id IN (SELECT value FROM json_each(?))",
+        (channel_id, names),
     )
-    return {client_id for (client_id,) in rows}
+    stored = {client_id: AckValue(*value) for client_id, *value in rows}
+    newer = (value.on_top_of(stored.get(client_id)) for client_id, value in unsaved.items())
+    return int(count) + sum(1 for value in newer if value.epoch == epoch and value.acknowledges(offset))
 
 
 def read_thread(db: sqlite3.Connection, domain: str, workspace: str, thread_id: str) -> Thread | None:
@@ -158,7 +172,7 @@ def read_threads(db: sqlite3.Connection, domain: str, workspace: str, limit: int
     """Return threads, newest first."""
     scope = f"{domain}/{workspace}"
     (total,) = db.execute("SELECT count(*) FROM threads WHERE scope = ?", (scope,)).fetchone()
-    rows = db.execute(_THREADS, (scope, token or _MAX_ROW, limit + 1)).fetchall()
+    rows = db.execute(_THREADS, (scope, min(token or _MAX_NUMBER, _MAX_NUMBER), limit + 1)).fetchall()
     next_token = rows[limit - 1][0] if len(rows) > limit else 0
     return ThreadPage([thread_of(row) for row in rows[:limit]], next_token, total)
 
@@ -166,7 +180,7 @@ def read_threads(db: sqlite3.Connection, domain: str, workspace: str, limit: int
 def read_thread_messages(db: sqlite3.Connection, thread: str, limit: int, token: int, max_bytes: int) -> ThreadMessages:
     """Return messages of a thread (`domain/workspace/thread_id`) in the order they were stored."""
     (total,) = db.execute("SELECT count(*) FROM messages WHERE thread = ?", (thread,)).fetchone()
-    rows = db.execute(_THREAD_MESSAGES, (thread, token, limit + 1)).fetchall()
+    rows = db.execute(_THREAD_MESSAGES, (thread, min(token, _MAX_NUMBER), limit + 1)).fetchall()
     messages = _within(max_bytes, (message_of(row[7], row[8], row[:6]) for row in rows[:limit]))
     more = len(messages) < len(rows)
     return ThreadMessages(messages, rows[len(messages) - 1][6] if more else 0, total)

@@ -1,0 +1,25 @@
+"""Each conformance test runs once for every engine, or for every key store."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.engine_bench import EngineBench, EngineUser
+from tests.conformance.engine_factories import ENGINES
+
+
+@pytest.fixture(params=ENGINES)
+async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[EngineBench]:
+    """A store of one engine, empty at first."""
+    made = ENGINES[request.param](tmp_path)
+    yield made
+    await made.close_all()
+
+
+@pytest.fixture
+async def user(bench: EngineBench) -> EngineUser:
+    """An engine with the usual options."""
+    return await bench.open()
