@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
-
 from scripts.exit_codes import FAILED
-from scripts.start_options import wishes
+from scripts.start_options import Wishes
 from scripts.supervision.launch import launch
 from scripts.supervision.output import console
 from scripts.supervision.services import plan_services
 from service_runtime.settings import SettingsError
 
 
-def start(options: argparse.Namespace) -> int:
+def start(wanted: Wishes) -> int:
     """Run everything until Ctrl-C; return the exit code."""
-    wanted = wishes(options, mode=options.mode)
     output = console()
     try:
         plans = plan_services(wanted)

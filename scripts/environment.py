@@ -10,12 +10,13 @@ import fcntl
 import hashlib
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, NoReturn
+
+from scripts.processes import run_apart
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 RUNTIME: Final = ""
@@ -155,6 +156,5 @@ def _say(text: str) -> None:
 
 
 def _run(command: list[str], problem: str) -> None:
-    # pip's own words go to stderr: stdout belongs to the command.
-    if subprocess.run(command, stdout=sys.stderr, check=False).returncode != 0:
+    if run_apart(command) != 0:
         raise SetupError(problem)

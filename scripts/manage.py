@@ -20,7 +20,9 @@ sys.path[:] = [dirname(_HERE), *(folder for folder in sys.path if folder != _HER
 
 from scripts.environment import DEVELOPMENT, RUNTIME, Environment, SetupError  # noqa: E402
 from scripts.exit_codes import FAILED, INTERRUPTED  # noqa: E402
-from scripts.start_options import add_start_options, add_this_python, data_dir_option  # noqa: E402
+from scripts.preflight import missing_packages  # noqa: E402
+from scripts.processes import end_on_sigterm  # noqa: E402
+from scripts.start_options import add_start_options, add_this_python, data_dir_option, wishes  # noqa: E402
 
 _DESCRIPTION = """Start Tidewire, look after it, and prove that it works.
 
@@ -34,6 +36,7 @@ _DESCRIPTION = """Start Tidewire, look after it, and prove that it works.
 def main(argv: list[str]) -> int:
     """Run a command and return its exit code: 0 done, 1 failed, 2 wrong use, 130 interrupted."""
     options = _parse(argv)
+    end_on_sigterm()
     try:
         return int(options.run(options))
     except SetupError as error:
@@ -140,10 +143,13 @@ def _enter(options: argparse.Namespace, extra: str) -> None:
 
 
 def _start(options: argparse.Namespace) -> int:
+    wanted = wishes(options, mode=options.mode)
     _enter(options, RUNTIME)
+    for problem in missing_packages():
+        raise SetupError(problem)
     from scripts.development_start import start
 
-    return start(options)
+    return start(wanted)
 
 
 def _status(options: argparse.Namespace) -> int:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 
 from scripts.exit_codes import FAILED
 from scripts.preflight import missing_packages, problems_of_files
-from scripts.start_options import wishes
+from scripts.start_options import Wishes
 from scripts.supervision.output import JsonOutput
 
 
-def start(options: argparse.Namespace) -> int:
-    """Run everything until a signal comes; return the exit code."""
+def start(wanted: Wishes, most_crashes: int) -> int:
+    """Run everything until a signal comes, or one service has crashed too often; return the exit code."""
     output = JsonOutput(sys.stdout)
-    wanted = wishes(options, mode="production", json_logs=True)
     missing = missing_packages()
     if missing:
         return refuse(output, missing)
@@ -32,7 +30,7 @@ def start(options: argparse.Namespace) -> int:
     if problems:
         return refuse(output, problems)
     output.say("info", "verified: packages, settings, secrets, data folder, TLS files", data_dir=wanted.run_dir)
-    return launch(plans, output, wanted.run_dir, options.most_crashes)
+    return launch(plans, output, wanted.run_dir, most_crashes)
 
 
 def refuse(output: JsonOutput, problems: list[str]) -> int:

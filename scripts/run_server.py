@@ -20,7 +20,8 @@ sys.path[:] = [dirname(_HERE), *(folder for folder in sys.path if folder != _HER
 
 from scripts.environment import RUNTIME, Environment, SetupError  # noqa: E402
 from scripts.exit_codes import FAILED, INTERRUPTED  # noqa: E402
-from scripts.start_options import add_start_options, add_this_python  # noqa: E402
+from scripts.processes import end_on_sigterm  # noqa: E402
+from scripts.start_options import add_start_options, add_this_python, wishes  # noqa: E402
 
 _DESCRIPTION = """Run auth, session and edge on this machine in production mode.
 
@@ -37,12 +38,14 @@ Every setting of a service can be given as a variable: docs/reference/settings.m
 def main(argv: list[str]) -> int:
     """Run the services and return the exit code: 0 ended when asked, 1 refused or failed, 2 wrong use."""
     options = _parser().parse_args(argv)
+    end_on_sigterm()
     try:
+        wanted = wishes(options, mode="production", json_logs=True)
         if not options.this_python:
             Environment().enter(RUNTIME)
         from scripts.production_start import start
 
-        return start(options)
+        return start(wanted, options.most_crashes)
     except SetupError as error:
         sys.stderr.write(f"run_server.py: {error}\n")
         return FAILED

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import xml.etree.ElementTree as ElementTree
@@ -16,6 +15,7 @@ from scripts import system_packages
 from scripts.coverage_gate import Demand, judge
 from scripts.environment import ROOT
 from scripts.exit_codes import DONE, FAILED
+from scripts.processes import run_to_the_end
 
 _PATHS: Final = {
     "unit": ("tests/unit",),
@@ -92,9 +92,7 @@ def _counts(junit: Path) -> str:
 
 def _tool(*arguments: str) -> int:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    return subprocess.run(
-        [sys.executable, "-m", *arguments], cwd=ROOT, env={**os.environ, "PATH": path}, check=False
-    ).returncode
+    return run_to_the_end([sys.executable, "-m", *arguments], ROOT, {**os.environ, "PATH": path})
 
 
 def _say(line: str) -> None:
