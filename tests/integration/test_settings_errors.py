@@ -1,0 +1,134 @@
+"""Each service alone: `--help` lists every setting, and a wrong one stops it in the operator's words."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from auth_service.settings import AuthSettings
+from service_runtime.settings import ServiceSettings, shown_default, unit, variable
+from session_service.settings import SessionSettings
+from tests.support.commands import without_settings
+from tests.support.processes import ROOT
+from ws_edge.settings import EdgeSettings
+
+pytestmark = pytest.mark.integration
+
+SERVICES: dict[str, type[ServiceSettings]] = {
+    "auth_service": AuthSettings,
+    "session_service": SessionSettings,
+    "ws_edge": EdgeSettings,
+}
+SECRETS = ("service_token", "pepper")
+DEADLINE_S = 30
+
+
+def run(module: str, directory: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join([str(ROOT), str(ROOT / "protos")])
+    return subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        cwd=directory,
+        env={**without_settings(), "PYTHONPATH": path, "COLUMNS": "1000", **variables},
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("module", SERVICES)
+def test_help_lists_every_setting_with_variable_default_and_unit(module: str, tmp_path: Path) -> None:
+    result = run(module, tmp_path, "--help")
+    assert result.returncode == 0
+    text = re.sub(r"\s+", " ", result.stdout)
+    cls = SERVICES[module]
+    for name, field in cls.model_fields.items():
+        if name in SECRETS:
+            assert variable(cls, name) in text.partition("secrets are read from the environment only:")[2]
+            continue
+        assert f"--{name.replace('_', '-')}" in text, name
+        assert field.description, f"{name} has no description"
+        measured = " ".join(filter(None, (shown_default(field), unit(field))))
+        assert f"{field.description} [{variable(cls, name)}; default: {measured}]" in text, name
+
+
+@pytest.mark.parametrize("module", SERVICES)
+def test_every_duration_and_size_has_a_unit(module: str, tmp_path: Path) -> None:
+    units = {name: unit(field) for name, field in SERVICES[module].model_fields.items()}
+    assert {name: units[name] for name in units if name.endswith("_s") and units[name] != "seconds"} == {}
+    assert {name: units[name] for name in units if name.endswith("_bytes") and units[name] != "bytes"} == {}
+
+
+@pytest.mark.parametrize("module", SERVICES)
+@pytest.mark.parametrize(
+    ("setting", "value", "allowed"),
+    [
+        ("port", "70000", "less than or equal to 65535"),
+        ("port", "eighty", "a valid integer"),
+        ("shutdown_grace_s", "-1", "greater than or equal to 0"),
+        ("log_level", "loud", "'debug', 'info', 'warning' or 'error'"),
+        ("mode", "testing", "'development' or 'production'"),
+        ("tls_client_auth", "perhaps", "a valid boolean"),
+    ],
+)
+def test_wrong_variable_is_named_with_what_was_given_and_what_is_allowed(
+    module: str, setting: str, value: str, allowed: str, tmp_path: Path
+) -> None:
+    name = variable(SERVICES[module], setting)
+    result = run(module, tmp_path, **{name: value})
+    assert result.returncode == 2
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"{name}: {value} is not allowed: must be ")
+    assert allowed in line
+
+
+@pytest.mark.parametrize("module", SERVICES)
+def test_wrong_flag_is_explained_the_same_way(module: str, tmp_path: Path) -> None:
+    result = run(module, tmp_path, "--port", "-5")
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"{variable(SERVICES[module], 'port')}: -5 is not allowed: must be ")
+
+
+@pytest.mark.parametrize("module", SERVICES)
+def test_every_wrong_setting_is_said_at_once(module: str, tmp_path: Path) -> None:
+    result = run(module, tmp_path, "--port", "x", TIDEWIRE_LOG_FORMAT="xml")
+    assert result.returncode == 2
+    assert len(result.stderr.splitlines()) == 2
+
+
+@pytest.mark.parametrize("module", SERVICES)
+def test_production_mode_without_its_own_token_is_refused(module: str, tmp_path: Path) -> None:
+    result = run(module, tmp_path, TIDEWIRE_MODE="production", TIDEWIRE_SERVICE_TOKEN="a-canary-too-short")
+    assert result.returncode == 2
+    assert "SERVICE_TOKEN" in result.stderr
+    assert "at least 32 characters" in result.stderr
+    assert "a-canary-too-short" not in result.stderr
+
+
+def test_pepper_that_is_not_allowed_is_not_shown(tmp_path: Path) -> None:
+    result = run("auth_service", tmp_path, TIDEWIRE_AUTH_PEPPER="1:canary")
+    assert result.returncode == 2
+    assert "TIDEWIRE_AUTH_PEPPER" in result.stderr
+    assert "canary" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "scheme"),
+    [("auth_service", "TIDEWIRE_AUTH_STORE_URL", "mysql"), ("session_service", "TIDEWIRE_SESSION_ENGINE_URL", "redis")],
+)
+def test_store_that_there_is_not_is_refused(module: str, name: str, scheme: str, tmp_path: Path) -> None:
+    result = run(module, tmp_path, **{name: f"{scheme}://host/0"})
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"{name}: {scheme}://host/0 is not allowed: must be sqlite:///path/to/file")
+
+
+@pytest.mark.parametrize("module", SERVICES)
+def test_unknown_flag_is_refused(module: str, tmp_path: Path) -> None:
+    result = run(module, tmp_path, "--prot", "1")
+    assert result.returncode == 2
+    assert "--prot" in result.stderr
