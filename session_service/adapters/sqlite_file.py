@@ -24,7 +24,7 @@ def open_writer(path: Path, max_bytes: int) -> sqlite3.Connection:
         max_bytes: How large it may grow; 0: as the disk allows.
 
     Raises:
-        sqlite3.Error: it cannot be opened.
+        sqlite3.Error: it cannot be opened, or not be written.
     """
     db = sqlite3.connect(path, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None, cached_statements=STATEMENT_CACHE)
     try:
@@ -34,10 +34,21 @@ def open_writer(path: Path, max_bytes: int) -> sqlite3.Connection:
         db.execute("PRAGMA cache_size = -32768")
         if max_bytes:
             db.execute(f"PRAGMA max_page_count = {max(1, max_bytes // PAGE_BYTES)}")
+        _try_to_write(db)
     except sqlite3.Error:
         db.close()
         raise
     return db
+
+
+def _try_to_write(db: sqlite3.Connection) -> None:
+    """Raise sqlite3.Error for a file that may only be read: it was opened without a word. Writes nothing."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        db.execute(f"PRAGMA user_version = {int(version)}")
+    finally:
+        db.execute("ROLLBACK")
 
 
 def open_reader(path: Path) -> sqlite3.Connection:

@@ -74,7 +74,7 @@ class Writer:
             self._open()
         except (sqlite3.Error, OSError) as error:
             log.error("store cannot be opened", error=str(error), path=str(self._path))
-            self._start_error = EngineUnavailable("the message store cannot be opened")
+            self._start_error = EngineUnavailable(f"the message store {self._path} cannot be opened: {error}")
         except SessionError as error:
             self._start_error = error
         self._started.set()

@@ -74,6 +74,7 @@ async def test_nothing_of_a_channel_comes_after_leaving_it(clients: Clients) -> 
     stays, leaves = await clients.member(channel), await clients.member(channel)
     await leaves.send("leave_channel", {"channel": channel})
     await leaves.take("unsubscription_success")
+    await leaves.take("message_delivered")
     await stays.publish(channel, "unheard")
     await stays.take("chat_message")
     await leaves.assert_open()

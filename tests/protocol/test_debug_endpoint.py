@@ -76,7 +76,7 @@ async def test_unknown_type_before_connect_is_no_echo(debug_clients: Clients) ->
 
 
 async def test_can_be_switched_off(gateway: Gateway, clients_of: Callable[..., Clients]) -> None:
-    edge = gateway.another_edge("no-debug", debug_endpoint="false")
+    edge = gateway.another_edge("no-debug", debug_endpoint=False)
     target = Target.of(gateway, edge)
     with pytest.raises(InvalidStatus) as refused:
         await ProtocolClient.open(target, "tool", debug=True)

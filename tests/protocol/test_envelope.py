@@ -141,7 +141,7 @@ NEEDS_DATA = ["join_channel", "leave_channel", "direct_message", "broadcast", "a
 async def test_data_must_be_an_object(clients: Clients, frame_type: str, data: Any) -> None:
     client = await clients.connected()
     frame_id = await client.send(frame_type, data)
-    await client.expect_refusal("invalid_format", 400, frame_id=frame_id)
+    await client.expect_bad_field(frame_id)
 
 
 WRONG_FIELDS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -175,7 +175,7 @@ WRONG_FIELDS: dict[str, tuple[str, dict[str, Any]]] = {
 async def test_wrong_field_of_a_known_frame_stays_open(clients: Clients, frame_type: str, data: dict[str, Any]) -> None:
     client = await clients.connected()
     frame_id = await client.send(frame_type, data)
-    await client.expect_refusal("invalid_format", 400, frame_id=frame_id)
+    await client.expect_bad_field(frame_id)
 
 
 @pytest.mark.parametrize(

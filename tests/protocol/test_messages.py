@@ -116,7 +116,7 @@ async def test_message_needs_an_object(clients: Clients, data: Any) -> None:
     channel = new_name("room")
     client = await clients.member(channel)
     frame_id = await client.send("chat_message", data, channel=channel)
-    await client.expect_refusal("invalid_format", 400, frame_id=frame_id)
+    await client.expect_bad_field(frame_id)
 
 
 async def test_message_without_an_id_gets_one(clients: Clients) -> None:

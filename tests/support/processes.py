@@ -69,7 +69,7 @@ class ServiceProcess:
         assert not self.running
         self._ready_file.unlink(missing_ok=True)
         flags = {**self._flags, "host": "127.0.0.1", "port": self.port, "ready-file": self._ready_file}
-        arguments = [text for name, value in flags.items() for text in (f"--{name}", str(value))]
+        arguments = [text for name, value in flags.items() for text in _flag(name, value)]
         path = os.pathsep.join([str(ROOT), str(ROOT / "protos")])
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
@@ -138,3 +138,9 @@ class ServiceProcess:
             self._process.kill()
             self._process.wait()
             raise AssertionError(f"{self.name} did not stop in {STOP_DEADLINE_S} s:\n{self.log()[-4000:]}") from None
+
+
+def _flag(name: str, value: object) -> tuple[str, ...]:
+    if isinstance(value, bool):
+        return (f"--{name}" if value else f"--no-{name}",)
+    return (f"--{name}", str(value))

@@ -161,6 +161,12 @@ class ProtocolClient:
             await self.expect_goodbye(close_code, frame["data"]["message"])
         return frame
 
+    async def expect_bad_field(self, frame_id: str | None = None) -> Frame:
+        """Return the `error` for a field of a known frame, after which the connection stays open."""
+        frame = await self.expect_error("invalid_format", 400, frame_id=frame_id)
+        await self.assert_open()
+        return frame
+
     async def assert_closed(self, code: int) -> None:
         """The connection must end with this close code, and nothing before it."""
         assert not self._aside, self._aside

@@ -1,8 +1,8 @@
 """WebSocket connections over aiohttp: the upgrade, the bytes in, and the bytes out.
 
-Data frames are written to the transport directly, beside aiohttp's own writer, which sends only control frames (pings,
-pongs, the close frame). Both end in the same transport, so their order is the order of the calls; after the close frame
-nothing is written (`Outbox.close`).
+Data frames are written to the transport directly, beside aiohttp's own writer, which sends only pings, pongs, and the answer
+to a close frame of the peer. Both end in the same transport, so their order is the order of the calls; after the edge's own
+close frame nothing is written (`Outbox.close`, `LingeringClose`).
 """
 
 from __future__ import annotations
@@ -15,18 +15,19 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from service_runtime.logs import get_logger
 from ws_edge.adapters.http_origin import OriginPolicy
-from ws_edge.core.close_codes import CloseCode
+from ws_edge.adapters.lingering_close import LingeringClose
 from ws_edge.core.connection import Connection
 from ws_edge.core.gateway import Gateway
 from ws_edge.core.names import is_name
+from ws_edge.core.websocket_frame import close_frame
 
 log = get_logger("ws_edge.websocket")
 
-CLOSE_WAIT_S = 2.0
+CLOSE_WAIT_S = 5.0
 
 
 class EdgeWebSocket(web.WebSocketResponse):
-    """A WebSocket that lets its owner speak before aiohttp closes it for a fault of the peer.
+    """A WebSocket whose owner ends it: aiohttp reads frames and answers pings and the peer's own close frame.
 
     Args:
         heartbeat_s: A ping this often, in seconds; a peer that does not answer is dropped.
@@ -43,24 +44,25 @@ class EdgeWebSocket(web.WebSocketResponse):
             decode_text=False,
             timeout=CLOSE_WAIT_S,
         )
-        self.on_fault: Callable[[int], int] = lambda code: code
+        self.on_fault: Callable[[int], None] = lambda code: None
+        self.ended_by_owner = False
 
     async def close(self, *, code: int = WSCloseCode.OK, message: bytes = b"", drain: bool = True) -> bool:
-        """Close; for a fault that aiohttp found in what the peer sent, the owner sends its last words first."""
+        """Close; for a fault that aiohttp found in what the peer sent, the owner does it."""
         if code in (WSCloseCode.MESSAGE_TOO_BIG, WSCloseCode.PROTOCOL_ERROR, WSCloseCode.INVALID_TEXT):
-            code = self.on_fault(code)
-        return await super().close(code=code, message=message, drain=drain)
+            self.on_fault(code)
+        return False if self.ended_by_owner else await super().close(code=code, message=message, drain=drain)
 
 
 class TransportSink:
     """Implements `ws_edge.core.ports.ByteSink` over the transport of a WebSocket."""
 
-    __slots__ = ("_closing", "_socket", "_transport")
+    __slots__ = ("_end", "_socket", "_transport")
 
     def __init__(self, socket: EdgeWebSocket, transport: asyncio.Transport) -> None:
         self._socket = socket
         self._transport = transport
-        self._closing: asyncio.Task[bool] | None = None
+        self._end: LingeringClose | None = None
 
     def write(self, data: bytes) -> None:
         """Write without waiting; a transport that is closing ignores it."""
@@ -72,24 +74,16 @@ class TransportSink:
         return self._transport.get_write_buffer_size()
 
     def close(self, code: int, reason: str) -> None:
-        """Send the close frame, wait a little for the peer's, then end the connection."""
-        self._closing = asyncio.get_running_loop().create_task(self._close(code, reason))
-
-    async def _close(self, code: int, reason: str) -> bool:
-        # A peer that reads nothing must not hold the close up: the transport is aborted behind it.
-        try:
-            async with asyncio.timeout(2 * CLOSE_WAIT_S):
-                return await self._socket.close(code=code, message=reason.encode()[:123], drain=False)
-        except TimeoutError:
-            return False
-        finally:
-            if self._transport.get_write_buffer_size():
-                self._transport.abort()
+        """Send the close frame, then end the connection when the peer has, or after a little while."""
+        self._socket.ended_by_owner = True
+        if not self._transport.is_closing():
+            self._transport.write(close_frame(code, reason))
+            self._end = LingeringClose(self._transport, CLOSE_WAIT_S)
 
     async def closed(self) -> None:
         """Wait until a close that was begun is done."""
-        if self._closing is not None:
-            await self._closing
+        if self._end is not None:
+            await self._end.done.wait()
 
 
 class WebSocketEndpoint:
@@ -136,8 +130,9 @@ class WebSocketEndpoint:
         if not socket.can_prepare(request).ok:
             return _refused(426, "A WebSocket upgrade is expected here", {"Upgrade": "websocket"})
         await socket.prepare(request)
+        # uvloop's transports are no subclasses of asyncio's, so the type is not asked for.
         transport = request.transport
-        if not isinstance(transport, asyncio.Transport):
+        if transport is None:
             return socket
         sink = TransportSink(socket, transport)
         connection = self._gateway.accept(client_id, sink, debug=debug)
@@ -167,15 +162,12 @@ class WebSocketEndpoint:
             else:
                 return
 
-    def _fault(self, connection: Connection, code: int) -> int:
-        """Say the last words to a peer whose frames aiohttp refuses; returns the close code to send."""
-        if connection.closed:
-            return code
+    def _fault(self, connection: Connection, code: int) -> None:
+        """End the connection of a peer whose frames aiohttp refuses."""
         if code == WSCloseCode.MESSAGE_TOO_BIG:
             self._gateway.too_big(connection)
-            return int(CloseCode.MESSAGE_TOO_BIG)
-        self._gateway.malformed(connection)
-        return int(CloseCode.INVALID_FORMAT)
+        else:
+            self._gateway.malformed(connection)
 
 
 def _refused(status: int, message: str, headers: Mapping[str, str] | None = None) -> web.Response:

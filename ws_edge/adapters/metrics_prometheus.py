@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import asdict
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -57,7 +58,7 @@ class EdgeCollector(Collector):
         yield _labelled("tidewire_edge_errors", "Error frames sent", "error_type", stats.errors)
         yield _labelled("tidewire_edge_closes", "Connections closed by the edge", "code", stats.closes)
         yield from self._gauges()
-        for name, value in vars(self._verifier).items():
+        for name, value in asdict(self._verifier).items():
             yield GaugeMetricFamily(f"tidewire_edge_verifier_{name}", f"Key verification: {name}", value=value)
 
     def _gauges(self) -> Iterator[Metric]:

@@ -1,10 +1,13 @@
-"""Server-to-client text frames of RFC 6455 section 5.2, built once and shared by every recipient."""
+"""Server-to-client frames of RFC 6455 section 5.2; a text frame is built once and shared by every recipient."""
 
 from __future__ import annotations
 
 import struct
 
 _TEXT_FIN = 0x81
+_CLOSE_FIN = 0x88
+MAX_REASON_BYTES = 123
+"""A control frame carries at most 125 bytes, two of which are the close code."""
 
 
 def text_frame(payload: bytes) -> bytes:
@@ -15,3 +18,14 @@ def text_frame(payload: bytes) -> bytes:
     if size < 65_536:
         return struct.pack("!BBH", _TEXT_FIN, 126, size) + payload
     return struct.pack("!BBQ", _TEXT_FIN, 127, size) + payload
+
+
+def close_frame(code: int, reason: str) -> bytes:
+    """Return a close frame (section 5.5.1); a reason over 123 bytes is cut at a character.
+
+    Args:
+        code: The close code.
+        reason: For people.
+    """
+    text = reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore").encode()
+    return struct.pack("!BBH", _CLOSE_FIN, 2 + len(text), code) + text
