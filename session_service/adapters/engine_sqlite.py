@@ -324,9 +324,9 @@ class SqliteEngine:
             self._loop.call_later(ACK_DELAY_S, self._save_acks)
 
     def _deliver(self, message: StoredMessage) -> None:
-        """Give a message to the listener, unless a resync has done so before."""
+        """Give a message to the listener, unless a resync has done so before, or has yet to give what comes before it."""
         announced = self._subscribed.get(message.topic)
-        if announced is not None and message.offset > announced and self._listener is not None:
+        if announced is not None and message.offset == announced + 1 and self._listener is not None:
             self._subscribed[message.topic] = message.offset
             self._listener.on_message(message)
 
