@@ -56,7 +56,8 @@ class ConsoleOutput:
     def ready(self, addresses: Mapping[str, str], took_s: float) -> None:
         """Show that everything is ready, once a run."""
         places = "  ".join(f"{name} {address}" for name, address in addresses.items())
-        self._write(self._painted(f"ready after {took_s:.1f} s: {places}", "\x1b[32m"))
+        # Without colour: programs that run this command on a terminal look for a line that begins so.
+        self._write(f"ready after {took_s:.1f} s: {places}")
 
     def _prefix(self, name: str) -> str:
         return self._painted(f"{name:<{_WIDTH}} | ", _COLOURS[name])
