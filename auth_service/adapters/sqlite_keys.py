@@ -53,7 +53,8 @@ def from_row(row: Sequence[Any]) -> KeyRecord:
 
 _LIST: Final = ", ".join(_COLUMNS)
 _SELECT: Final = f"SELECT {_LIST} FROM keys WHERE key_id = ?"  # noqa: S608 - names of our own fields
-_INSERT: Final = f"INSERT INTO keys ({_LIST}) VALUES ({', '.join(':' + name for name in _COLUMNS)})"  # noqa: S608
+_VALUES: Final = ", ".join(f":{name}" for name in _COLUMNS)
+_INSERT: Final = f"INSERT INTO keys ({_LIST}, expiry_logged) VALUES ({_VALUES}, :expiry_logged)"  # noqa: S608
 _ASSIGN: Final = ", ".join(f"{name} = :{name}" for name in _COLUMNS if name != "key_id")
 _UPDATE: Final = f"UPDATE keys SET {_ASSIGN}, expiry_logged = :expiry_logged WHERE key_id = :key_id"  # noqa: S608
 _PAGE: Final = f"SELECT sequence, {_LIST} FROM keys WHERE sequence > ?"  # noqa: S608
@@ -85,8 +86,9 @@ class SqliteKeys:
                 self._set_counter("bootstrapped", 1)
             if self.get(record.key_id) is not None:
                 raise KeyExistsError(record.key_id)
-            stored = replace(record, revision=self._log(record.key_id, standing(record, record.update_ms)))
-            self._db.execute(_INSERT, to_row(stored))
+            code = standing(record, record.update_ms)
+            stored = replace(record, revision=self._log(record.key_id, code))
+            self._db.execute(_INSERT, {**to_row(stored), "expiry_logged": int(code is VerdictCode.EXPIRED)})
             return stored
 
     def update(self, key_id: str, change: RecordChange) -> KeyRecord:

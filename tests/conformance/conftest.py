@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from auth_service.core.ports import KeyStore
 from tests.conformance.engine_bench import EngineBench, EngineUser
 from tests.conformance.engine_factories import ENGINES
+from tests.conformance.key_stores import STORES, StoreBench
 
 
 @pytest.fixture(params=ENGINES)
@@ -23,3 +25,17 @@ async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 async def user(bench: EngineBench) -> EngineUser:
     """An engine with the usual options."""
     return await bench.open()
+
+
+@pytest.fixture(params=STORES)
+async def store_bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[StoreBench]:
+    """A key store of one kind, empty at first."""
+    made = STORES[request.param](tmp_path)
+    yield made
+    await made.close_all()
+
+
+@pytest.fixture
+async def store(store_bench: StoreBench) -> KeyStore:
+    """A key store with the usual options."""
+    return await store_bench.open()

@@ -92,8 +92,9 @@ class MemoryKeyStore:
     async def create_first(self, record: KeyRecord) -> KeyRecord:
         if self._bootstrapped:
             raise AlreadyBootstrappedError("before")
+        stored = await self.create(record)
         self._bootstrapped = True
-        return await self.create(record)
+        return stored
 
     async def update(self, key_id: str, change: RecordChange) -> KeyRecord:
         self._up()
