@@ -39,7 +39,7 @@ class ChannelProgress:
         self._last_acked = last_acked
         self._history = history
         self._newest: Position | None = None
-        self._may_jump = True
+        self._may_jump = False
 
     @property
     def position(self) -> Position | None:
@@ -61,7 +61,8 @@ class ChannelProgress:
         """Take the answer to the join; return the reason if something after the position is lost, else None."""
         loss = _loss(frame)
         self._newest = newest = position_in(frame.data)
-        self._may_jump = loss is not None or self._position is None
+        asked_for_an_unknown_past = self._position is None and (self._last_acked or self._history > 0)
+        self._may_jump = loss is not None or asked_for_an_unknown_past
         if newest is None:
             return loss
         if newest.offset == 0:
@@ -80,6 +81,7 @@ class ChannelProgress:
         """Learn if anything of the past follows; if not, the place to go on from is where the channel stood."""
         if self.unsettled and not past_follows:
             self._position = self._newest
+            self._may_jump = False
 
     def moved(self, frame: Frame) -> str | None:
         """Take a `subscription_success` that nobody asked for: delivery goes on elsewhere; return why."""

@@ -61,6 +61,7 @@ class KeyWatch:
         self._monotonic = monotonic
         self._revision = 0
         self._heard_at: float | None = None
+        self._must_resync = False
         self.broken = True
         self.reopened = 0
         self.changes = 0
@@ -87,6 +88,11 @@ class KeyWatch:
                 cause = exc.code().name
             except TimeoutError:
                 cause = f"silent for {self._silence_s} s"
+            except Exception as exc:
+                # Whoever listens has a defect. It must not end the watch: what it missed by it, it is told as a resync.
+                log.exception("a change of a key could not be acted on", exc_info=exc)
+                cause = "defect"
+                self._must_resync = True
             self.broken = True
             attempt = 0 if self._heard_at != heard_before else attempt + 1
             if attempt in (0, 1):
@@ -109,6 +115,10 @@ class KeyWatch:
             call.cancel()
 
     def _take(self, response: auth_pb2.WatchKeysResponse) -> None:
+        if self._must_resync:
+            self._must_resync = False
+            self.resyncs += 1
+            self._listener.resync()
         kind = response.WhichOneof("event")
         if kind == "checkpoint":
             self._revision = max(self._revision, response.checkpoint.revision)

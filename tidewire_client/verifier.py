@@ -23,14 +23,18 @@ from service_runtime.grpc_channel import bearer, open_channel
 from tidewire_client.errors import ServiceTimeout, ServiceUnavailable, from_rpc
 from tidewire_client.key_watch import KeyChanged, KeyWatch
 from tidewire_client.retry import call_with_retry
-from tidewire_client.verdict import Verdict, verdict_of
+from tidewire_client.verdict import Verdict, VerdictCode, verdict_of
 from tidewire_client.verdict_cache import VerdictCache
 
 __all__ = ["KeyChanged", "KeyVerifier", "VerifierStats"]
 
+# As long as the longest key that the auth service knows: what is longer is none, and not worth a place in a batch.
+MAX_KEY_CHARS: Final = 128
 MAX_BATCH: Final = 256
 MAX_WAITING: Final = 10_000
 MAX_REPEATS: Final = 5
+
+Asked = tuple[auth_pb2.VerifyKeyRequest, "asyncio.Future[Verdict]"]
 
 
 @dataclass(slots=True)
@@ -92,7 +96,7 @@ class KeyVerifier:
         self._pepper = secrets.token_bytes(32)
         self._cache = VerdictCache(cache_size)
         self._flights: dict[Hashable, asyncio.Task[Verdict]] = {}
-        self._queue: list[tuple[auth_pb2.VerifyKeyRequest, asyncio.Future[Verdict]]] = []
+        self._queue: list[Asked] = []
         self._batch: asyncio.Task[None] | None = None
         self._watch = KeyWatch(self._stub, self._metadata, self, silence_s=stale_after_s, monotonic=monotonic)
         self._watch_task: asyncio.Task[None] | None = None
@@ -126,6 +130,8 @@ class KeyVerifier:
             ServiceUnavailable: The auth service is away, and the key is not known to be good.
             ServiceTimeout: It did not answer in time, and the key is not known to be good.
         """
+        if len(api_key) > MAX_KEY_CHARS or not api_key.isascii():
+            return Verdict(VerdictCode.NOT_FOUND)
         digest = hmac.digest(self._pepper, api_key.encode(), hashlib.sha256)
         question = (digest, domain, workspace)
         request = auth_pb2.VerifyKeyRequest(api_key=api_key, domain=domain, workspace=workspace)
@@ -235,21 +241,37 @@ class KeyVerifier:
     async def _run_batches(self) -> None:
         while self._queue:
             batch, self._queue = self._queue[:MAX_BATCH], self._queue[MAX_BATCH:]
-            self.stats.calls += 1
-            self.stats.batched += len(batch)
-            request = auth_pb2.VerifyKeysRequest(requests=[one for one, _ in batch])
-            try:
-                answer = await call_with_retry(self._verify_call(request), self._deadline_s)
-            except grpc.aio.AioRpcError as exc:
-                for _, future in batch:
-                    if not future.done():
-                        future.set_exception(exc)
-                continue
-            for (_, future), verdict in zip(batch, answer.verdicts, strict=True):
-                if not future.done():
-                    future.set_result(verdict_of(verdict))
+            await self._run_batch(batch)
+
+    async def _run_batch(self, batch: list[Asked]) -> None:
+        self.stats.calls += 1
+        self.stats.batched += len(batch)
+        request = auth_pb2.VerifyKeysRequest(requests=[one for one, _ in batch])
+        try:
+            answer = await call_with_retry(self._verify_call(request), self._deadline_s)
+        except grpc.aio.AioRpcError as exc:
+            if exc.code() is grpc.StatusCode.INVALID_ARGUMENT and len(batch) > 1:
+                # One of them is refused as such: the others must not suffer for it.
+                half = len(batch) // 2
+                await self._run_batch(batch[:half])
+                await self._run_batch(batch[half:])
+                return
+            _fail(batch, exc)
+            return
+        if len(answer.verdicts) != len(batch):
+            _fail(batch, ServiceUnavailable("the auth service did not answer every question"))
+            return
+        for (_, future), verdict in zip(batch, answer.verdicts, strict=True):
+            if not future.done():
+                future.set_result(verdict_of(verdict))
 
     def _verify_call(
         self, request: auth_pb2.VerifyKeysRequest
     ) -> Callable[[float], Awaitable[auth_pb2.VerifyKeysResponse]]:
         return lambda timeout: self._stub.VerifyKeys(request, metadata=self._metadata, timeout=timeout)
+
+
+def _fail(batch: list[Asked], problem: Exception) -> None:
+    for _, future in batch:
+        if not future.done():
+            future.set_exception(problem)

@@ -131,6 +131,7 @@ class EdgePeer:
         self.connections = 0
         self.frames: list[dict[str, Any]] = []
         self.client_ids: list[str] = []
+        self._transports: dict[web.WebSocketResponse, asyncio.BaseTransport] = {}
 
     def frames_of(self, frame_type: str) -> list[dict[str, Any]]:
         return [frame for frame in self.frames if frame["type"] == frame_type]
@@ -161,12 +162,20 @@ class EdgePeer:
         asked: dict[str, Any] = frame["data"]
         return asked
 
+    def break_off(self, socket: web.WebSocketResponse) -> None:
+        """End the connection as a crash does: without a close frame."""
+        transport = self._transports[socket]
+        assert isinstance(transport, asyncio.Transport)
+        transport.abort()
+
     async def _serve(self, request: web.Request) -> web.WebSocketResponse:
         self.connections += 1
         self.client_ids.append(request.match_info["client_id"])
         script = self._scripts.popleft() if len(self._scripts) > 1 else self._scripts[0]
         socket = web.WebSocketResponse()
         await socket.prepare(request)
+        assert request.transport is not None
+        self._transports[socket] = request.transport
         await script(self, socket)
         return socket
 
@@ -194,8 +203,37 @@ async def until_closed(socket: web.WebSocketResponse) -> None:
 @asynccontextmanager
 async def serving_edge(peer: EdgePeer) -> AsyncIterator[str]:
     """Serve an edge; yields its URL."""
+    async with _serving(peer._serve) as url:
+        yield url
+
+
+@asynccontextmanager
+async def serving_status(status: int) -> AsyncIterator[str]:
+    """Serve something that answers every upgrade with a status; yields its URL."""
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(status=status)
+
+    async with _serving(answer) as url:
+        yield url
+
+
+@asynccontextmanager
+async def serving_nothing() -> AsyncIterator[str]:
+    """Serve something that takes every request and never answers; yields its URL."""
+
+    async def silence(_: web.Request) -> web.Response:
+        await asyncio.get_running_loop().create_future()
+        raise AssertionError
+
+    async with _serving(silence) as url:
+        yield url
+
+
+@asynccontextmanager
+async def _serving(handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[str]:
     application = web.Application()
-    application.add_routes([web.get("/client_{client_id}", peer._serve)])
+    application.add_routes([web.get("/client_{client_id}", handler)])
     runner = web.AppRunner(application, shutdown_timeout=0.5)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
