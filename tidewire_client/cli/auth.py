@@ -13,15 +13,21 @@ import grpc
 from tidewire_client.cli.credentials import Credential, admin_credential, tls_credentials
 from tidewire_client.cli.failures import CommandFailed, hint
 from tidewire_client.errors import TidewireError
+from tidewire_client.key_admin import KeyAdmin
 
 
 @dataclass(frozen=True, slots=True)
 class AuthAccess:
-    """An auth service, the credential for it, and what TLS needs; None: plain text."""
+    """An auth service, the credential for it, what TLS needs (None: plain text), and how long to try, in seconds."""
 
     target: str
     credential: Credential
     tls: grpc.ChannelCredentials | None
+    timeout_s: float
+
+    def key_admin(self) -> KeyAdmin:
+        """Return the client."""
+        return KeyAdmin(self.target, token=self.credential.secret, credentials=self.tls, deadline_s=self.timeout_s)
 
     @contextmanager
     def explained(self) -> Iterator[None]:
@@ -40,7 +46,12 @@ class AuthAccess:
 
 
 def auth_access(
-    target: str, key_file: Path | None, tls_ca: Path | None, tls_cert: Path | None, tls_key: Path | None
+    target: str,
+    key_file: Path | None,
+    tls_ca: Path | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    timeout_s: float,
 ) -> AuthAccess:
     """Return the auth service that the options name.
 
@@ -48,4 +59,4 @@ def auth_access(
         UsageProblem: There is no credential, or an option is wrong.
     """
     credential = admin_credential(target, key_file, os.environ)
-    return AuthAccess(target, credential, tls_credentials(tls_ca, tls_cert, tls_key))
+    return AuthAccess(target, credential, tls_credentials(tls_ca, tls_cert, tls_key), timeout_s)

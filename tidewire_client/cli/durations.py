@@ -9,7 +9,7 @@ from typing import Final
 from tidewire_client.cli.failures import UsageProblem
 
 _UNITS: Final = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
-_DURATION: Final = re.compile(r"(?:\d{1,6}[wdhms])+")
+_DURATION: Final = re.compile(r"(?:[0-9]{1,6}[wdhms])+")
 _PART: Final = re.compile(r"(\d+)([wdhms])")
 
 

@@ -17,7 +17,7 @@ from tidewire_client.cli.durations import expiry
 from tidewire_client.cli.failures import EXIT_CODES_HELP, UsageProblem
 from tidewire_client.cli.key_words import key_fields, key_record, key_row
 from tidewire_client.cli.output import Output
-from tidewire_client.key_admin import CreatedKey, Key, KeyAdmin
+from tidewire_client.key_admin import DEFAULT_DEADLINE_S, CreatedKey, Key, KeyAdmin
 from tidewire_client.verdict import KeyLimits
 
 app: Final = typer.Typer(
@@ -68,9 +68,10 @@ def create(
     tls_ca_file: options.TlsCaFile = None,
     tls_cert_file: options.TlsCertFile = None,
     tls_key_file: options.TlsKeyFile = None,
+    timeout: options.Timeout = DEFAULT_DEADLINE_S,
 ) -> None:
     """Make a key. It is shown this once."""
-    access = auth_access(auth_target, key_file, tls_ca_file, tls_cert_file, tls_key_file)
+    access = auth_access(auth_target, key_file, tls_ca_file, tls_cert_file, tls_key_file, timeout)
     expire_time = expiry(expires_in, expires_at, datetime.now(UTC))
     key_limits = parse_limits(limits or [])
     created = _run(
@@ -98,9 +99,10 @@ def list_keys(
     tls_ca_file: options.TlsCaFile = None,
     tls_cert_file: options.TlsCertFile = None,
     tls_key_file: options.TlsKeyFile = None,
+    timeout: options.Timeout = DEFAULT_DEADLINE_S,
 ) -> None:
     """List all keys, oldest first, without their secrets."""
-    access = auth_access(auth_target, key_file, tls_ca_file, tls_cert_file, tls_key_file)
+    access = auth_access(auth_target, key_file, tls_ca_file, tls_cert_file, tls_key_file, timeout)
     output = Output(as_json=as_json)
 
     async def all_keys(admin: KeyAdmin) -> list[Key]:
@@ -127,9 +129,10 @@ def show(
     tls_ca_file: options.TlsCaFile = None,
     tls_cert_file: options.TlsCertFile = None,
     tls_key_file: options.TlsKeyFile = None,
+    timeout: options.Timeout = DEFAULT_DEADLINE_S,
 ) -> None:
     """Show a key, without its secret."""
-    access = auth_access(auth_target, key_file, tls_ca_file, tls_cert_file, tls_key_file)
+    access = auth_access(auth_target, key_file, tls_ca_file, tls_cert_file, tls_key_file, timeout)
     wanted = key_id_of(key_id)
     _print_key(Output(as_json=as_json), _run(access, lambda admin: admin.get(wanted)))
 
@@ -144,9 +147,10 @@ def revoke(
     tls_ca_file: options.TlsCaFile = None,
     tls_cert_file: options.TlsCertFile = None,
     tls_key_file: options.TlsKeyFile = None,
+    timeout: options.Timeout = DEFAULT_DEADLINE_S,
 ) -> None:
     """Refuse a key for ever. Its live connections are closed. May be repeated."""
-    access = auth_access(auth_target, key_file, tls_ca_file, tls_cert_file, tls_key_file)
+    access = auth_access(auth_target, key_file, tls_ca_file, tls_cert_file, tls_key_file, timeout)
     wanted = key_id_of(key_id)
     key = _run(access, lambda admin: admin.revoke(wanted, reason=reason))
     _print_changed(Output(as_json=as_json), key, "is revoked for ever; its connections are closed")
@@ -162,9 +166,10 @@ def disable(
     tls_ca_file: options.TlsCaFile = None,
     tls_cert_file: options.TlsCertFile = None,
     tls_key_file: options.TlsKeyFile = None,
+    timeout: options.Timeout = DEFAULT_DEADLINE_S,
 ) -> None:
     """Refuse a key until it is enabled. Its live connections are closed. May be repeated."""
-    access = auth_access(auth_target, key_file, tls_ca_file, tls_cert_file, tls_key_file)
+    access = auth_access(auth_target, key_file, tls_ca_file, tls_cert_file, tls_key_file, timeout)
     wanted = key_id_of(key_id)
     key = _run(access, lambda admin: admin.disable(wanted, reason=reason))
     _print_changed(Output(as_json=as_json), key, "is disabled; its connections are closed")
@@ -179,9 +184,10 @@ def enable(
     tls_ca_file: options.TlsCaFile = None,
     tls_cert_file: options.TlsCertFile = None,
     tls_key_file: options.TlsKeyFile = None,
+    timeout: options.Timeout = DEFAULT_DEADLINE_S,
 ) -> None:
     """Let a disabled key in again. May be repeated."""
-    access = auth_access(auth_target, key_file, tls_ca_file, tls_cert_file, tls_key_file)
+    access = auth_access(auth_target, key_file, tls_ca_file, tls_cert_file, tls_key_file, timeout)
     wanted = key_id_of(key_id)
     key = _run(access, lambda admin: admin.enable(wanted))
     _print_changed(Output(as_json=as_json), key, "is enabled")
@@ -207,7 +213,7 @@ def parse_limits(texts: list[str]) -> KeyLimits:
 def _run(access: AuthAccess, call: Callable[[KeyAdmin], Awaitable[R]]) -> R:
     async def run() -> R:
         with access.explained():
-            async with KeyAdmin(access.target, token=access.credential.secret, credentials=access.tls) as admin:
+            async with access.key_admin() as admin:
                 return await call(admin)
 
     return asyncio.run(run())

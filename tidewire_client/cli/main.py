@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 import typer
@@ -68,9 +67,13 @@ def run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
-        # Nobody reads any more: what is still buffered goes nowhere, without another complaint at the end.
-        os.dup2(os.open(Path(os.devnull), os.O_WRONLY), sys.stdout.fileno())
+        drop_output()
         return ExitCode.OUTPUT_CLOSED
+
+
+def drop_output() -> None:
+    """Let what is still buffered go nowhere, because nobody reads any more and the interpreter would complain at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _usage(output: Output, problem: str) -> int:
