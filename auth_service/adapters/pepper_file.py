@@ -77,6 +77,6 @@ def _read(path: Path) -> Peppers:
         raise PepperError(f'{path} must hold {{"current": 1, "versions": {{"1": "..."}}}}') from None
     except PepperError as error:
         raise PepperError(f"{path}: {error}") from None
-    if current not in versions:
+    if not isinstance(current, int) or current not in versions:
         raise PepperError(f"{path}: the current version {current} is not among the versions")
     return Peppers(current, versions)

@@ -40,7 +40,7 @@ def test_rules_are_read_from_text() -> None:
     "text", ["chat", "=1,1,1", " =1,1,1", "chat=1,1", "chat=1,1,1,1", "chat=a,1,1", "chat=1,1,1.5"]
 )
 def test_what_is_no_rule_is_refused_by_its_form(text: str) -> None:
-    with pytest.raises(ValueError, match="^pattern=messages,seconds,bytes, unlike") as caught:
+    with pytest.raises(ValueError, match=r"^pattern=messages,seconds,bytes, unlike") as caught:
         parse_rules(f"tasks=1,1,1; {text}")
     assert repr(text.strip()) in str(caught.value)
 
