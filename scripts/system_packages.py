@@ -42,7 +42,7 @@ def _install_debian(packages: list[str]) -> None:
 
 
 def _install_node_client() -> None:
-    if not (_NODE_CLIENT / "package-lock.json").exists():
+    if not (_NODE_CLIENT / "package.json").exists():
         return
     if shutil.which("node") is None or shutil.which("npm") is None:
         _say("node and npm are not there: the tests with an independent Node.js client are skipped")
@@ -50,14 +50,17 @@ def _install_node_client() -> None:
     if _is_installed(_NODE_CLIENT):
         return
     _say("installing the packages of the independent Node.js client")
-    if not _run(["npm", "ci", "--no-audit", "--no-fund", "--prefix", str(_NODE_CLIENT)], dict(os.environ)):
+    locked = (_NODE_CLIENT / "package-lock.json").exists()
+    install = ["npm", "ci"] if locked else ["npm", "install", "--no-package-lock"]
+    if not _run([*install, "--no-audit", "--no-fund", "--prefix", str(_NODE_CLIENT)], dict(os.environ)):
         _say("the packages of the independent Node.js client cannot be installed: its tests are skipped")
 
 
 def _is_installed(folder: Path) -> bool:
-    """Whether what npm installed last is not older than what it should install."""
+    """Whether what npm installed last is not older than what says what to install."""
     installed = folder / "node_modules" / ".package-lock.json"
-    return installed.exists() and installed.stat().st_mtime >= (folder / "package-lock.json").stat().st_mtime
+    wanted = [folder / name for name in ("package.json", "package-lock.json") if (folder / name).exists()]
+    return installed.exists() and all(installed.stat().st_mtime >= file.stat().st_mtime for file in wanted)
 
 
 def _run(command: list[str], environment: dict[str, str]) -> bool:
