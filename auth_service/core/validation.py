@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 from auth_service.core.errors import InvalidFieldError, LimitExceededError, PermissionSyntaxError
-from auth_service.core.key_format import DEFAULT_ENVIRONMENT, ENVIRONMENTS
+from auth_service.core.key_format import BRAND, DEFAULT_ENVIRONMENT, ENVIRONMENTS
 from auth_service.core.keys import KeyLimits
 from auth_service.core.permissions import ACTIONS, ACTIONS_WITHOUT_CHANNEL, PermissionSet
 from auth_service.core.verification import Use
@@ -27,7 +27,8 @@ MAX_BATCH: Final = 256
 DEFAULT_PAGE_SIZE: Final = 100
 MAX_PAGE_SIZE: Final = 1000
 
-_KEY_ID: Final = re.compile(r"[A-Za-z0-9_]{1,64}")
+# A whole key in the place of its id is refused here, before anything repeats it.
+_KEY_ID: Final = re.compile(rf"(?!{BRAND}_)[A-Za-z0-9_]{{1,64}}")
 _PLACE: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 # A channel's name, or a client_id; also the reserved `*` and `@client_id`.
 _CHANNEL: Final = re.compile(r"[A-Za-z0-9_.:/@#*-]{1,128}")
@@ -87,7 +88,7 @@ def clean_key_id(key_id: str) -> str:
         InvalidFieldError: it cannot be one.
     """
     if _KEY_ID.fullmatch(key_id) is None:
-        raise InvalidFieldError("key_id", "must be 1 to 64 characters of A-Z a-z 0-9 _")
+        raise InvalidFieldError("key_id", "must be 1 to 64 characters of A-Z a-z 0-9 _, the id alone")
     return key_id
 
 

@@ -88,7 +88,7 @@ def test_ids_that_can_be(key_id: str) -> None:
     assert clean_key_id(key_id) == key_id
 
 
-@pytest.mark.parametrize("key_id", ["", "a" * 65, "a-b", "a\n", "é"])
+@pytest.mark.parametrize("key_id", ["", "a" * 65, "a-b", "a\n", "é", "tw_live_0123456789abcdef_secret", "tw_"])
 def test_ids_that_cannot_be(key_id: str) -> None:
     with pytest.raises(InvalidFieldError, match="key_id"):
         clean_key_id(key_id)
