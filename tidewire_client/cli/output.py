@@ -1,4 +1,4 @@
-"""Where a command writes: results on stdout, all else on stderr; colours and alignment only for a terminal.
+"""Where a command writes: results on stdout, all else on stderr; colours only for a terminal.
 
 What came from others is made harmless first: it must not move a terminal's cursor or pass for a line of its own.
 """
@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from typing import IO, Any, Final, NoReturn
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 # Control characters of ASCII and of Latin-1, line and paragraph separators, those that turn the direction of text, and
@@ -78,21 +77,12 @@ class Output:
             self.line((name.ljust(width), "dim"), "  ", printable(value))
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Write a table; nothing in it is ever cut. For a terminal, long cells are folded; else each row is one line."""
-        clean = [[printable(cell) for cell in row] for row in rows]
-        if self._out.is_terminal:
-            table = Table(*columns, box=None, pad_edge=False, header_style="dim")
-            for column in table.columns:
-                column.overflow = "fold"
-            table.columns[0].no_wrap = True
-            for row in clean:
-                table.add_row(*map(Text, row))
-            self._out.print(table)
-            return
-        lines = [list(columns), *clean]
+        """Write a table, each row one line; nothing in it is ever cut or folded."""
+        lines = [list(columns), *([printable(cell) for cell in row] for row in rows)]
         widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
-        for line in lines:
-            self.line("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        for number, line in enumerate(lines):
+            text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+            self.line((text, "dim" if number == 0 else ""))
 
 
 def printable(text: str) -> str:

@@ -17,12 +17,6 @@ COMMANDS = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("URL", "API_KEY", "SERVICE_TOKEN", "AUTH_TARGET", "CLIENT_ID", "DOMAIN", "WORKSPACE", "TLS_CA_FILE"):
-        monkeypatch.delenv(f"TIDEWIRE_{name}", raising=False)
-
-
 @pytest.mark.parametrize("command", [[], ["keys"], *COMMANDS], ids=" ".join)
 def test_help_names_the_exit_codes(capsys: Captured, command: list[str]) -> None:
     assert run([*command, "--help"]) == ExitCode.OK
