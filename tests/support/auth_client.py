@@ -118,6 +118,10 @@ class AuthClient:
 
     # The watch.
 
+    async def revision(self) -> int:
+        """Return a revision that is the present one at least: that of a change made for the purpose."""
+        return int((await self.create())[0].revision)
+
     @asynccontextmanager
     async def watch(self, from_revision: int = 0) -> AsyncIterator[Watch]:
         """Open a watch; its first response has come."""
@@ -127,7 +131,7 @@ class AuthClient:
             timeout=4 * DEADLINE_S,
             wait_for_ready=True,
         )
-        watch = Watch(call)
+        watch = Watch(call, from_revision)
         try:
             watch.first = await watch.next()
             yield watch
@@ -136,10 +140,16 @@ class AuthClient:
 
 
 class Watch:
-    """A stream of key changes."""
+    """A stream of key changes.
 
-    def __init__(self, call: Any) -> None:
+    Args:
+        call: The stream.
+        from_revision: What it was asked for.
+    """
+
+    def __init__(self, call: Any, from_revision: int) -> None:
         self._call = call
+        self._from_revision = from_revision
         self.first: Any = None
 
     async def next(self) -> Any:
@@ -150,7 +160,7 @@ class Watch:
     async def changes(self, count: int) -> list[tuple[str, str]]:
         """Return the next changes as (key id, verdict); checkpoints between them are left out."""
         found: list[tuple[str, str]] = []
-        reached = self.first.checkpoint.revision
+        reached = self._from_revision or self.first.checkpoint.revision
         while len(found) < count:
             response = await self.next()
             assert response is not None, "the stream ended"
