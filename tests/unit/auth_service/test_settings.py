@@ -1,0 +1,70 @@
+"""Settings of the auth service."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from auth_service.settings import AuthSettings
+from service_runtime.settings import SettingsError, make_settings
+
+TOKEN = "x" * 40
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.upper().startswith("TIDEWIRE_"):
+            monkeypatch.delenv(name)
+
+
+def refused(**given: object) -> str:
+    with pytest.raises(SettingsError) as caught:
+        make_settings(AuthSettings, given)
+    return str(caught.value)
+
+
+def test_files_lie_in_the_data_folder_unless_said_otherwise() -> None:
+    settings = make_settings(AuthSettings, {"data_dir": "/x"})
+    assert (settings.store_path, settings.pepper_path) == (Path("/x/auth.db"), Path("/x/pepper.json"))
+    assert make_settings(AuthSettings, {"store_url": "sqlite:///y/z.db"}).store_path == Path("/y/z.db")
+
+
+@pytest.mark.parametrize("url", ["redis://h", "sqlite://", "sqlite:///", "postgres:x", "x"])
+def test_other_stores_are_refused_by_name(url: str) -> None:
+    text = refused(store_url=url)
+    assert text.startswith(f"TIDEWIRE_AUTH_STORE_URL: {url} is not allowed: must be sqlite:///path/to/file")
+
+
+def test_peppers_are_checked_and_never_shown() -> None:
+    good = "2:" + "q" * 32 + ",1:" + "p" * 32
+    settings = make_settings(AuthSettings, {"pepper": good})
+    assert settings.pepper is not None
+    assert settings.pepper.get_secret_value() == good
+    assert "q" * 32 not in repr(settings)
+    text = refused(pepper="too-short-secret")
+    assert text.startswith("TIDEWIRE_AUTH_PEPPER: ")
+    assert "fewer than 32" in text
+    assert "too-short-secret" not in text
+
+
+@pytest.mark.parametrize(
+    ("mode", "wanted", "known"),
+    [("development", None, True), ("development", True, True), ("development", False, False)],
+)
+def test_development_keys_are_known_in_development(mode: str, wanted: bool | None, known: bool) -> None:
+    settings = make_settings(AuthSettings, {"mode": mode, "development_keys": wanted})
+    assert settings.knows_development_keys is known
+
+
+@pytest.mark.parametrize("wanted", [None, False])
+def test_development_keys_are_never_known_in_production(wanted: bool | None) -> None:
+    given = {"mode": "production", "service_token": TOKEN, "development_keys": wanted}
+    assert not make_settings(AuthSettings, given).knows_development_keys
+
+
+def test_production_cannot_be_told_to_know_them() -> None:
+    text = refused(mode="production", service_token=TOKEN, development_keys=True)
+    assert text.startswith("TIDEWIRE_AUTH_DEVELOPMENT_KEYS: True is not allowed: must be false or not set")
