@@ -58,9 +58,9 @@ async def collect(engine: Engine, channel: Channel, after: int) -> Replay:
         if size > MAX_REPLAY_BYTES:
             page = await engine.last(channel.topic, PAGE_MESSAGES * 100, MAX_REPLAY_BYTES // 2)
             found, size, failure = [], 0, RecoveryFailure.HISTORY_EXPIRED
-        if page.messages and page.messages[0].offset > after + 1:
-            failure = failure or (RecoveryFailure.HISTORY_EXPIRED if found else None)
-            first, found = page.messages[0].offset - 1, []
+        begins = page.messages[0].offset - 1 if page.messages else page.low
+        if begins > after:  # trimmed since the reader's position was assessed, or since the last page
+            failure, first, after, found = RecoveryFailure.HISTORY_EXPIRED, begins, begins, []
         found += page.messages
-        after = page.messages[-1].offset if page.messages else max(after, page.low)
+        after = page.messages[-1].offset if page.messages else after
     raise EngineUnavailable("the channel moves faster than it can be read")
