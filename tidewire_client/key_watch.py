@@ -30,8 +30,11 @@ class WatchListener(Protocol):
     def key_changed(self, change: KeyChanged) -> None:
         """Act on one change."""
 
+    def lost(self) -> None:
+        """Forget what is known: changes were missed. `resync` follows when the watch is on again."""
+
     def resync(self) -> None:
-        """Act on changes that were missed."""
+        """Act on changes that may have been missed: from now on none will be."""
 
 
 class KeyWatch:
@@ -101,6 +104,8 @@ class KeyWatch:
             await asyncio.sleep(backoff_s(attempt))
 
     async def _watch_once(self) -> None:
+        # A stream from now on says nothing of what changed before it began: what is known by then is checked again.
+        self._must_resync = self._must_resync or not self._revision
         call: Any = self._stub.WatchKeys(
             auth_pb2.WatchKeysRequest(from_revision=self._revision), metadata=self._metadata
         )
@@ -128,8 +133,7 @@ class KeyWatch:
             self._revision = max(self._revision, change.revision)
             self._listener.key_changed(KeyChanged(change.key_id, code_of(change.code), change.revision))
         elif kind == "resync_required":
-            self.resyncs += 1
             self._revision = 0
-            self._listener.resync()
+            self._listener.lost()
         self._heard_at = self._monotonic()
         self.broken = False

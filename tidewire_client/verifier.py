@@ -168,6 +168,10 @@ class KeyVerifier:
         if self._on_change is not None:
             self._on_change(change)
 
+    def lost(self) -> None:
+        """Forget all: changes were missed."""
+        self._cache.clear()
+
     def resync(self) -> None:
         """Forget all: changes were missed."""
         self.stats.resyncs += 1

@@ -12,7 +12,7 @@ from auth_service.adapters.grpc_messages import CODES, use_of, verdict_message
 from auth_service.adapters.watch_hub import Event, Reached, WatchHub
 from auth_service.core.errors import InvalidFieldError
 from auth_service.core.ports import Change
-from auth_service.core.validation import check_batch, clean_key_id, clean_permission_question, clean_use
+from auth_service.core.validation import check_batch, clean_key_id, clean_use
 from auth_service.core.verification import Verdict, VerdictCode
 from auth_service.core.verifier import Verifier
 
@@ -56,7 +56,7 @@ class AuthServicer(auth_pb2_grpc.AuthServiceServicer):
         self, request: auth_pb2.CheckPermissionRequest
     ) -> auth_pb2.CheckPermissionResponse:
         """Decide if the holder of a key may do something."""
-        key_id, use = clean_key_id(request.key_id), clean_permission_question(use_of(request))
+        key_id, use = clean_key_id(request.key_id), clean_use(use_of(request))
         return auth_pb2.CheckPermissionResponse(verdict=_counted(await self._verifier.check(key_id, use)))
 
     async def WatchKeys(  # noqa: N802

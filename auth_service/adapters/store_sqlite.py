@@ -130,7 +130,8 @@ class SqliteKeyStore:
         self._waiting += 1
         future.add_done_callback(self._done)
         # Shielded: a caller that gives up does not take a call out of the books that is still running.
-        return await asyncio.wait_for(asyncio.shield(future), self._timeout_s)
+        async with asyncio.timeout(self._timeout_s):
+            return await asyncio.shield(future)
 
     def _done(self, future: "asyncio.Future[T]") -> None:
         self._waiting -= 1

@@ -164,7 +164,9 @@ class WatchHub:
                         watcher.reach(self._seen)
                 wait_s = min(wait_s, next_checkpoint - self._clock.monotonic())
             try:
-                await asyncio.wait_for(self._wake.wait(), max(wait_s, MIN_WAIT_S))
+                # Not `wait_for`: Python 3.11's loses a cancellation that comes together with what is waited for.
+                async with asyncio.timeout(max(wait_s, MIN_WAIT_S)):
+                    await self._wake.wait()
             except TimeoutError:
                 continue
 

@@ -156,17 +156,6 @@ def clean_use(use: Use, at: str = "") -> Use:
     return use
 
 
-def clean_permission_question(use: Use) -> Use:
-    """Return what a key that is known by its id is wanted for; an action is required.
-
-    Raises:
-        InvalidFieldError: names the field that breaks a rule.
-    """
-    if not use.action:
-        raise InvalidFieldError("action", f"must be one of {' '.join(ACTIONS)}")
-    return clean_use(use)
-
-
 def check_batch(size: int) -> None:
     """Check the size of a batch.
 

@@ -37,6 +37,7 @@ from session_service.core.topic import (
 log = get_logger("session_service.edge_commands")
 
 MAX_TASKS: Final = 20_000
+RESUBSCRIBE_RETRY_S: Final = 0.5
 
 
 class EdgeCommands:
@@ -213,7 +214,9 @@ class EdgeCommands:
             self._joined(command, session, channel, Replay(channel.head, None, []))
             self._join_ended(command, None)
         else:
-            self._spawn(command.ref, command.session, self._join_with_past(command, session, channel), None)
+            work = self._join_with_past(command, session, channel)
+            if self._spawn(command.ref, command.session, work, None) is None:
+                self._join_ended(command, None)
 
     async def _join_with_past(self, command: pb.Command, session: Session, channel: Channel) -> None:
         channel.pins += 1
@@ -366,24 +369,29 @@ class EdgeCommands:
         wanted = command.resubscribe
         parse_topic(wanted.topic)
         self._live.hub.confirm(self._edge, wanted.topic, wanted.sessions)
-        self._replaying.add(command)
+        held = object()
+        self._hold(held)
         channel = self._live.hub.channels.get(wanted.topic)
         if channel is not None:
             channel.pause(self._edge)
         self._live.when_active(
             wanted.topic,
-            partial(self._resubscribe_active, command),
-            lambda error: self._resubscribe_failed(command, error),
+            partial(self._resubscribe_active, command, held),
+            partial(self._resubscribe_failed, command, held),
         )
 
-    def _resubscribe_active(self, command: pb.Command, channel: Channel) -> None:
+    def _resubscribe_active(self, command: pb.Command, held: object, channel: Channel) -> None:
         channel.pause(self._edge)
         earlier = self._resubscribing.get(channel.topic)
-        task = self._spawn(command.ref, 0, self._catch_up(command, channel, earlier), command)
-        if task is not None:
+        task = self._spawn(command.ref, 0, self._catch_up(command, held, channel, earlier), held)
+        if task is None:
+            self._retry_later(command)
+        else:
             self._resubscribing[channel.topic] = task
 
-    async def _catch_up(self, command: pb.Command, channel: Channel, earlier: asyncio.Task[None] | None) -> None:
+    async def _catch_up(
+        self, command: pb.Command, held: object, channel: Channel, earlier: asyncio.Task[None] | None
+    ) -> None:
         """Say where the edge goes on, send what it missed as deliveries, and make it live at the head in one step."""
         wanted = command.resubscribe
         channel.pins += 1
@@ -401,11 +409,13 @@ class EdgeCommands:
                 changes += self._live.hub.join(session, channel, watch=watch, first=start, now_ms=now_ms)
             channel.resume(self._edge)
             self._live.announce_resumed(changes)
+        except SessionError as error:
+            self._resubscribe_failed(command, held, error)
         finally:
             channel.pins -= 1
             if self._resubscribing.get(channel.topic) is asyncio.current_task():
                 del self._resubscribing[channel.topic]
-            self._release(command)
+            self._release(held)
 
     def _resubscribed(self, command: pb.Command, position: Position, failure: RecoveryFailure | None) -> None:
         answer = pb.Resubscribed(
@@ -422,19 +432,36 @@ class EdgeCommands:
         while not channel.covers(after):
             page = await self._live.engine.read(channel.topic, after, replay.PAGE_MESSAGES, replay.PAGE_BYTES)
             missed = [message for message in page.messages if message.offset <= channel.head]
-            if channel.epoch != epoch or (missed and missed[0].offset != after + 1):
-                epoch, after = channel.epoch, max(0, missed[0].offset - 1 if missed else channel.head)
+            begins = missed[0].offset - 1 if missed else min(page.low, channel.head)
+            if channel.epoch != epoch or begins > after:
+                epoch, after = channel.epoch, begins
                 self._resubscribed(command, Position(epoch, after), RecoveryFailure.HISTORY_EXPIRED)
             for message in missed:
                 self._outbox.push(codec.framed(pb.Event(delivery=codec.message(message))))
-            after = missed[-1].offset if missed else max(after, page.low)
+            after = missed[-1].offset if missed else after
             await self._outbox.drained()
         for message in channel.ring.after(after):
             self._outbox.push(codec.framed(pb.Event(delivery=codec.message(message))))
 
-    def _resubscribe_failed(self, command: pb.Command, error: SessionError) -> None:
-        self._fail(command.ref, 0, error)
-        self._release(command)
+    def _resubscribe_failed(self, command: pb.Command, held: object, error: SessionError) -> None:
+        """Try again: until it succeeds, the edge's members of the topic hear nothing."""
+        log.warning("resubscription failed", topic=command.resubscribe.topic, cause=str(error))
+        self._metrics.failed.inc()
+        self._release(held)
+        self._retry_later(command)
+
+    def _retry_later(self, command: pb.Command) -> None:
+        if not self._outbox.closed:
+            asyncio.get_running_loop().call_later(RESUBSCRIBE_RETRY_S, self._retry, command)
+
+    def _retry(self, command: pb.Command) -> None:
+        """Resubscribe, unless the topic has been brought into force meanwhile, or somebody is about to."""
+        topic = command.resubscribe.topic
+        channel = self._live.hub.channels.get(topic)
+        share = None if channel is None else channel.shares.get(self._edge.edge_id)
+        in_force = share is not None and share.live
+        if not self._outbox.closed and topic not in self._resubscribing and not in_force:
+            self.execute(command)
 
     def _replay_done(self, command: pb.Command) -> None:
         """Remove what was not named again; the answer comes when all that was named is in force."""

@@ -183,7 +183,8 @@ class SqliteEngine:
         created: asyncio.Future[tuple[Thread, bool]] = self._loop.create_future()
         self._gather(CreateThread(thread, lambda result: _resolve(created, result)))
         try:
-            return await asyncio.wait_for(created, self._timeout_s)
+            async with asyncio.timeout(self._timeout_s):
+                return await created
         except TimeoutError:
             raise EngineTimeout from None
 

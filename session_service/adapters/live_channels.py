@@ -249,7 +249,8 @@ class LiveChannels:
 
         self.send_canary(token, "service", came, failed)
         try:
-            await asyncio.wait_for(back, timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await back
         except TimeoutError:
             self._metrics.canaries_lost.inc()
             raise EngineUnavailable("a canary did not come back through the message store") from None

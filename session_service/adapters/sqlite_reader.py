@@ -75,7 +75,8 @@ class Reader:
         self._waiting += 1
         try:
             answer = asyncio.get_running_loop().run_in_executor(self._pool, self._answer, question)
-            return await asyncio.wait_for(answer, self._timeout_s)
+            async with asyncio.timeout(self._timeout_s):
+                return await answer
         except TimeoutError:
             raise EngineTimeout from None
         finally:

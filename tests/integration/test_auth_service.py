@@ -372,7 +372,7 @@ OTHERS: list[tuple[str, str, Any]] = [
     ("ListKeys", "page_token", admin_pb2.ListKeysRequest(page_token="9" * 19)),
     ("ListKeys", "owner", admin_pb2.ListKeysRequest(owner="x" * 129)),
     ("CheckPermission", "key_id", auth_pb2.CheckPermissionRequest(action="join", channel="a")),
-    ("CheckPermission", "action", auth_pb2.CheckPermissionRequest(key_id="a")),
+    ("CheckPermission", "action", auth_pb2.CheckPermissionRequest(key_id="a", action="everything")),
     ("CheckPermission", "channel", auth_pb2.CheckPermissionRequest(key_id="a", action="join")),
     ("WatchKeys", "from_revision", auth_pb2.WatchKeysRequest(from_revision=-1)),
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -89,3 +89,37 @@ async def test_revoked_on_every_edge(gateway: Gateway, clients_of: Callable[...,
     await asyncio.to_thread(admin.revoke, key)
     for client in live:
         await expect_end(client, "key_revoked", "API key revoked")
+
+
+@pytest.fixture(scope="module")
+def forgetful(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A gateway whose auth service keeps a single change for watchers that come back."""
+    gateway = Gateway(tmp_path_factory.mktemp("forgetful"), auth={"change-log-size": 1})
+    try:
+        gateway.start()
+        yield gateway
+        gateway.stop()
+    finally:
+        gateway.kill()
+
+
+@pytest.mark.parametrize("debug", [False, True], ids=["client", "debug"])
+async def test_changes_that_were_missed_are_found_by_checking_again(
+    forgetful: Gateway, clients_of: Callable[..., Clients], debug: bool
+) -> None:
+    """Who lost its key while nobody could be told is let go; the others are told that they were checked."""
+    made = clients_of(Target.of(forgetful), debug=debug)
+    admin = forgetful.key_admin()
+    kept, lost = [await asyncio.to_thread(admin.create) for _ in range(2)]
+    stays, goes = [await made.connected(api_key=key.api_key) for key in (kept, lost)]
+    forgetful.auth.kill9()
+    other = forgetful.another_auth(f"meanwhile-{debug}")
+    meanwhile = KeyAdmin(other.address, forgetful.service_token, forgetful.canaries.add)
+    await asyncio.to_thread(meanwhile.revoke, lost)
+    for _ in range(2):
+        await asyncio.to_thread(meanwhile.create)
+    other.stop()
+    await asyncio.to_thread(forgetful.auth.start)
+    await expect_end(goes, "key_revoked", "API key revoked")
+    await stays.expect("auth_status", status="authenticated")
+    await stays.assert_open()

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.key_admin import MadeKey
 from tests.support.processes import ServiceProcess
-from tests.support.protocol_client import Clients, Observed, new_name
+from tests.support.protocol_client import Clients, new_name
 from tests.support.services import Gateway
 from tests.support.target import Target
 
@@ -39,7 +39,9 @@ def strict_edge(gateway: Gateway) -> ServiceProcess:
 
 
 @pytest.fixture(params=["client", "debug"])
-async def strict(strict_edge: ServiceProcess, gateway: Gateway, request: pytest.FixtureRequest) -> AsyncIterator[Clients]:
+async def strict(
+    strict_edge: ServiceProcess, gateway: Gateway, request: pytest.FixtureRequest
+) -> AsyncIterator[Clients]:
     async with Clients(Target.of(gateway, strict_edge), debug=request.param == "debug") as made:
         yield made
 
@@ -124,7 +126,7 @@ async def test_too_fast_is_told_and_stays_open(strict: Clients) -> None:
         assert frame["id"] in ids
         assert (frame["data"]["error_type"], frame["data"]["code"]) == ("rate_limited", 429)
         assert frame["data"]["retry_after_ms"] > 0
-    Observed.errors.add(("rate_limited", 429))
+    client.observe_error(limited[0])
     await asyncio.sleep(limited[-1]["data"]["retry_after_ms"] / 1000 + 0.1)  # what the server asked for
     await client.assert_open()
 
@@ -179,8 +181,10 @@ async def test_connections_by_key(clients: Clients, make_key: Callable[..., Made
     await first.assert_open()
 
 
-async def test_full_edge(gateway: Gateway, clients_of: Callable[..., Clients]) -> None:
-    made = clients_of(Target.of(gateway, gateway.another_edge("full", max_connections=2)))
+@pytest.mark.parametrize("debug", [False, True], ids=["client", "debug"])
+async def test_full_edge(gateway: Gateway, clients_of: Callable[..., Clients], debug: bool) -> None:
+    edge = gateway.another_edge(f"full-{debug}", max_connections=2)
+    made = clients_of(Target.of(gateway, edge), debug=debug)
     one, two = await made.connected(), await made.connected()
     third = await made.open(established=False)
     await third.expect_goodbye(1013)

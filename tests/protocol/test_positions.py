@@ -239,9 +239,7 @@ async def test_resume_says_what_it_cannot_recover(clients: Clients) -> None:
     channel = new_name("room")
     await fill(clients, channel, 1)
     reader = await clients.open()
-    await reader.authenticate(
-        clients.workspace, resume=[{"channel": channel, "epoch": "another-life", "offset": 7}]
-    )
+    await reader.authenticate(clients.workspace, resume=[{"channel": channel, "epoch": "another-life", "offset": 7}])
     await reader.expect("subscription_success", channel=channel, recovered=False, reason="epoch_changed")
 
 

@@ -198,7 +198,9 @@ async def test_messages_by_pages_oldest_first(api: Api) -> None:
 async def test_posting_twice_with_the_same_id_stores_once(api: Api) -> None:
     path = f"/{(await api.create(title='Once'))['thread_id']}/messages"
     offsets = [
-        (await api.call("POST", path, json_body={"content": 1, "id": "same", "client_id": "b"})).json()["message"]["offset"]
+        (await api.call("POST", path, json_body={"content": 1, "id": "same", "client_id": "b"})).json()["message"][
+            "offset"
+        ]
         for _ in range(2)
     ]
     assert offsets == [1, 1]

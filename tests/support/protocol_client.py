@@ -29,11 +29,12 @@ KEY = object()
 
 
 class Observed:
-    """Every row of the tables that some client of this test run has seen."""
+    """Every row of the tables that some client of this test run has seen, each with the endpoint it was seen on."""
 
-    frames: ClassVar[set[str]] = set()
-    errors: ClassVar[set[tuple[str, int]]] = set()
-    close_codes: ClassVar[set[int]] = set()
+    sent: ClassVar[set[tuple[str, str]]] = set()
+    frames: ClassVar[set[tuple[str, str]]] = set()
+    errors: ClassVar[set[tuple[str, str, int]]] = set()
+    close_codes: ClassVar[set[tuple[str, int]]] = set()
 
 
 class Closed(AssertionError):
@@ -56,6 +57,10 @@ class ProtocolClient:
         self.target = target
         self.debug = debug
         self._aside: deque[Frame] = deque()
+
+    @property
+    def endpoint(self) -> str:
+        return "debug" if self.debug else "client"
 
     @classmethod
     async def open(
@@ -84,6 +89,7 @@ class ProtocolClient:
         frame: Frame = {"type": frame_type, "id": new_name("f"), **envelope}
         if data is not None:
             frame["data"] = data
+        Observed.sent.add((self.endpoint, frame_type))
         await self.send_frame({name: value for name, value in frame.items() if value is not None})
         return frame["id"]
 
@@ -98,7 +104,8 @@ class ProtocolClient:
             async with asyncio.timeout(deadline_s):
                 text = await self.socket.recv()
         except TimeoutError:
-            raise AssertionError(f"{self.client_id}: no frame within {deadline_s} s") from None
+            aside = f"; kept aside: {list(self._aside)}" if self._aside else ""
+            raise AssertionError(f"{self.client_id}: no frame within {deadline_s} s{aside}") from None
         except ConnectionClosed as closed:
             raise Closed(f"{self.client_id}: closed while a frame was awaited: {closed}") from None
         assert isinstance(text, str), "the server sends text only"
@@ -115,7 +122,7 @@ class ProtocolClient:
         if frame["type"] not in FROM_OTHERS:
             assert frame["client_id"] == self.client_id, frame
         check_server_frame(frame, debug=self.debug)
-        Observed.frames.add(frame["type"])
+        Observed.frames.add((self.endpoint, frame["type"]))
 
     async def expect(
         self, frame_type: str, *, frame_id: str | None = None, channel: str | None = None, **data: Any
@@ -138,8 +145,13 @@ class ProtocolClient:
         self, error_type: str, code: int, *, frame_id: str | None = None, message: str | None = None
     ) -> Frame:
         """Return the next frame, which must be this `error`."""
-        frame = await self.expect("error", frame_id=frame_id)
-        return check_error(frame, error_type, code, message)
+        frame = check_error(await self.expect("error", frame_id=frame_id), error_type, code, message)
+        self.observe_error(frame)
+        return frame
+
+    def observe_error(self, frame: Frame) -> None:
+        """Note that a row of the table of errors was seen."""
+        Observed.errors.add((self.endpoint, frame["data"]["error_type"], frame["data"]["code"]))
 
     async def expect_goodbye(self, code: int, reason: str | None = None) -> Frame:
         """Return the `disconnect` frame, which must be next; then the connection must close with the same code."""
@@ -175,7 +187,7 @@ class ProtocolClient:
                 await self.socket.recv()
         assert closed.value.rcvd is not None, f"{self.client_id}: the connection ended without a close frame"
         assert closed.value.rcvd.code == code
-        Observed.close_codes.add(code)
+        Observed.close_codes.add((self.endpoint, code))
 
     async def assert_open(self) -> None:
         """The connection must be open, and nothing may be waiting: the next frame is the answer to a ping."""
@@ -310,7 +322,6 @@ def check_error(frame: Frame, error_type: str, code: int, message: str | None = 
     assert data["message"]
     assert message is None or data["message"] == message, frame
     assert code in ERRORS[error_type][0]
-    Observed.errors.add((error_type, code))
     return frame
 
 

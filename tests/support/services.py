@@ -38,7 +38,8 @@ class Gateway:
         self._variables = {"TIDEWIRE_MODE": "development", "TIDEWIRE_SERVICE_TOKEN": self.service_token}
         self._session_flags = dict(session or {})
         self._edge_flags = dict(edge or {})
-        self.auth = self._process("auth_service", {"data-dir": directory / "data", **(auth or {})})
+        self._auth_flags = {"data-dir": directory / "data", **(auth or {})}
+        self.auth = self._process("auth_service", self._auth_flags)
         self.session = self._process("session_service", {})
         self.edge = self._process("ws_edge", {})
         self._more: list[ServiceProcess] = []
@@ -68,6 +69,13 @@ class Gateway:
         edge.start()
         self.wait_ready(edge)
         return edge
+
+    def another_auth(self, name: str) -> ServiceProcess:
+        """Start one more auth service on the same key store."""
+        auth = self._process("auth_service", self._auth_flags, f"auth_service-{name}")
+        self._more.append(auth)
+        auth.start()
+        return auth
 
     def _flags_of_edge(self, more: Mapping[str, object]) -> dict[str, object]:
         targets = {"auth-target": self.auth.address, "session-target": self.session.address}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterable
 
 from service_runtime.logs import get_logger
 from tidewire_client.verifier import KeyChanged
@@ -14,7 +15,7 @@ from ws_edge.core.ports import Member, Position, ServiceAway, SessionFacts
 
 log = get_logger("ws_edge.keys")
 
-MAX_RECHECKS = 100_000
+RECHECK_RETRY_S = 1.0
 
 
 class EdgeListener:
@@ -37,6 +38,10 @@ class EdgeListener:
         """Close a connection because a back end asked for it."""
         self._gateway.disconnect_session(number, reason, reconnect=reconnect)
 
+    def defect(self, number: int, exc: Exception) -> None:
+        """End the connection that an unforeseen exception concerns."""
+        self._gateway.defect(number, exc)
+
     def canary_returned(self, nonce: str) -> None:
         """Note that a canary came back."""
         self._canary.returned(nonce)
@@ -51,35 +56,36 @@ class EdgeListener:
 
 
 class KeyWatcher:
-    """Acts on changes of keys: closes at once, and checks memberships again in the background."""
+    """Acts on changes of keys: closes at once, and checks memberships again in the background, until it is done."""
 
     def __init__(self) -> None:
         self.gateway: Gateway
-        self._queue: asyncio.Queue[Connection | None] = asyncio.Queue(MAX_RECHECKS)
+        self._waiting: dict[int, Connection] = {}
+        self._news = asyncio.Event()
 
     def key_changed(self, change: KeyChanged) -> None:
         """Close the connections of a key that is no longer good; queue the others for a check."""
-        for connection in self.gateway.key_changed(change.key_id, change.code.name):
-            self._enqueue(connection)
+        self._enqueue(self.gateway.key_changed(change.key_id, change.code.name))
 
     def resync(self) -> None:
         """Queue a check of everything: changes may have been missed."""
-        self._enqueue(None)
+        self._enqueue(self.gateway.holders())
 
-    def _enqueue(self, item: Connection | None) -> None:
-        try:
-            self._queue.put_nowait(item)
-        except asyncio.QueueFull:
-            log.error("too many memberships to check again; the next interruption of the watch checks all")
+    def _enqueue(self, connections: Iterable[Connection]) -> None:
+        self._waiting.update((connection.number, connection) for connection in connections)
+        self._news.set()
 
     async def run(self) -> None:
-        """Check what is queued, one after the other."""
+        """Check what is queued, one after the other; what cannot be checked now stays queued."""
         while True:
-            item = await self._queue.get()
-            try:
-                if item is None:
-                    await self.gateway.recheck_all()
-                elif not item.closed:
-                    await self.gateway.recheck(item)
-            except ServiceAway as exc:
-                log.warning("memberships could not be checked again", cause=str(exc))
+            await self._news.wait()
+            self._news.clear()
+            while self._waiting:
+                connection = self._waiting.pop(next(iter(self._waiting)))
+                try:
+                    if not connection.closed:
+                        await self.gateway.recheck(connection)
+                except ServiceAway as exc:
+                    self._enqueue([connection])
+                    log.warning("memberships cannot be checked again yet", cause=str(exc), waiting=len(self._waiting))
+                    await asyncio.sleep(RECHECK_RETRY_S)

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeAlias
 
 import grpc
 from tidewire.session.v1 import edge_stream_pb2 as pb
@@ -33,6 +33,8 @@ from ws_edge.core.ports import (
 
 log = get_logger("ws_edge.session_stream")
 
+AttachCall: TypeAlias = grpc.aio.StreamStreamCall[pb.AttachRequest, pb.AttachResponse]
+
 MAX_COMMANDS_PER_BATCH = 512
 MAX_BATCH_BYTES = 2 * 1024 * 1024
 SWEEP_S = 0.1
@@ -52,6 +54,9 @@ class StreamListener(Protocol):
 
     def disconnect_session(self, number: int, reason: str, *, reconnect: bool) -> None:
         """Close a connection because a back end asked for it."""
+
+    def defect(self, number: int, exc: Exception) -> None:
+        """Act on an exception of ours: it ends the connection that it concerns (0: none), not the stream."""
 
     def canary_returned(self, nonce: str) -> None:
         """Note that a canary came back through the engine."""
@@ -274,27 +279,36 @@ class SessionStream:
     async def _attach_once(self) -> None:
         self._out.clear()
         self._wake.clear()
-        call = self._stub.Attach(self._outgoing(), metadata=self._metadata, wait_for_ready=False)
+        call = self._stub.Attach(metadata=self._metadata, wait_for_ready=False)
+        # A task of ours, not a request iterator: gRPC leaves the iterator of a call that has failed waiting, and it would
+        # take commands that are meant for the next call.
+        writer = asyncio.create_task(self._write(call))
+        writer.add_done_callback(lambda _: call.cancel())
         try:
             async for response in call:
                 for event in response.events:
-                    self._handle(event)
+                    try:
+                        self._handle(event)
+                    except Exception as exc:
+                        self._listener.defect(event.session, exc)
                 self.stats.events += len(response.events)
         finally:
             self._live = False
+            writer.cancel()
             call.cancel()
+            await asyncio.gather(writer, return_exceptions=True)
 
-    async def _outgoing(self) -> AsyncIterator[pb.AttachRequest]:
-        """Yield batches of commands: the greeting and the replay first, then what each tick gathered."""
-        yield pb.AttachRequest(commands=[pb.Command(hello=pb.Hello(edge_id=self._edge_id))])
+    async def _write(self, call: AttachCall) -> None:
+        """Send batches of commands: the greeting and the replay first, then what each tick gathered."""
+        await call.write(pb.AttachRequest(commands=[pb.Command(hello=pb.Hello(edge_id=self._edge_id))]))
         for batch in _batches(self._replay()):
-            yield pb.AttachRequest(commands=batch)
+            await call.write(pb.AttachRequest(commands=batch))
         while True:
             await self._wake.wait()
             self._wake.clear()
             commands, self._out = self._out, []
             for batch in _batches(commands):
-                yield pb.AttachRequest(commands=batch)
+                await call.write(pb.AttachRequest(commands=batch))
 
     def _replay(self) -> list[pb.Command]:
         """Return all that lives here, then what is pending; from now on commands are sent behind it."""

@@ -71,6 +71,10 @@ class EdgeError(Exception):
     """Root of the edge's exceptions."""
 
 
+class ContractBroken(EdgeError):
+    """A service gave something that is no answer to what it was asked: a defect on one of the two sides."""
+
+
 class FrameError(EdgeError):
     """One frame was refused.
 
@@ -104,3 +108,10 @@ class FrameError(EdgeError):
         self.details = details
         self.channel = channel
         super().__init__(self.message)
+
+
+def defect_error(cause: Exception) -> FrameError:
+    """Return what a client is told of a defect, with its cause for the log."""
+    problem = FrameError(ErrorType.SERVER_ERROR)
+    problem.__cause__ = cause
+    return problem

@@ -15,7 +15,7 @@ from ws_edge.core import client_frames as cf
 from ws_edge.core import server_frames
 from ws_edge.core.client_frames import DataDecoder, Envelope
 from ws_edge.core.connection import Connection, Membership
-from ws_edge.core.errors import ErrorType, FrameError
+from ws_edge.core.errors import ContractBroken, ErrorType, FrameError, defect_error
 from ws_edge.core.fanout import subscription
 from ws_edge.core.names import BROADCAST_CHANNEL, inbox, is_channel, is_name, topic_of
 from ws_edge.core.ports import (
@@ -519,7 +519,7 @@ def failure_error(answer: Answer, *, repeat_is_safe: bool, channel: str | None =
         channel: What it is about.
     """
     if not isinstance(answer, Failed):
-        raise AssertionError(f"unexpected answer {type(answer).__name__}")
+        return defect_error(ContractBroken(f"unexpected answer: {type(answer).__name__}"))
     safe = repeat_is_safe or answer.safe_to_repeat
     words = "safe to repeat" if safe else "repeating may store it twice"
     return FrameError(

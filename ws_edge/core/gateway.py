@@ -12,13 +12,13 @@ from ws_edge.core.authentication import DENIALS, Authentication
 from ws_edge.core.client_frames import Envelope, decode_envelope, frame_id_of
 from ws_edge.core.close_codes import CloseCode
 from ws_edge.core.connection import Connection, State
-from ws_edge.core.errors import ErrorType, FrameError
+from ws_edge.core.errors import ErrorType, FrameError, defect_error
 from ws_edge.core.fanout import Fanout, members_of
 from ws_edge.core.frame_handlers import FrameHandlers
 from ws_edge.core.limits import ConnectionLimits
 from ws_edge.core.names import topic_of
 from ws_edge.core.outbox import Outbox, OutboxFlusher, Ticker
-from ws_edge.core.ports import ByteSink, Clock, Keys, Position, ServiceAway, SessionFacts, SessionLink
+from ws_edge.core.ports import ByteSink, Clock, Keys, Position, SessionFacts, SessionLink
 from ws_edge.core.registry import Registry
 from ws_edge.core.stats import EdgeStats
 from ws_edge.core.topics import TopicTable
@@ -178,7 +178,7 @@ class Gateway:
             self.refuse(connection, problem, frame_id or frame_id_of(text))
             return None
         except Exception as exc:
-            self._defect(connection, exc, frame_id)
+            self.refuse(connection, defect_error(exc), frame_id)
             return None
         return None if pending is None else self._guarded(connection, frame_id, pending)
 
@@ -247,10 +247,12 @@ class Gateway:
         except FrameError as problem:
             self.refuse(connection, problem, frame_id)
         except Exception as exc:
-            self._defect(connection, exc, frame_id)
+            self.refuse(connection, defect_error(exc), frame_id)
 
     def refuse(self, connection: Connection, problem: FrameError, frame_id: str | None) -> None:
         """Answer a frame with an error, and close the connection if the table says so."""
+        if problem.error_type is ErrorType.SERVER_ERROR:
+            self._note_defect(problem.__cause__ or problem)
         if connection.closed:
             return
         self.stats.errors[problem.error_type.value] += 1
@@ -265,10 +267,17 @@ class Gateway:
                 frame_id=frame_id,
             )
 
-    def _defect(self, connection: Connection, exc: Exception, frame_id: str | None) -> None:
+    def defect(self, number: int, exc: Exception) -> None:
+        """Note an exception that nobody foresaw, and end the connection that it concerns; number 0: none."""
+        connection = self.registry.get(number)
+        if connection is None:
+            self._note_defect(exc)
+        else:
+            self.refuse(connection, defect_error(exc), None)
+
+    def _note_defect(self, exc: BaseException) -> None:
         self.stats.defects += 1
         self._on_defect(exc)
-        self.refuse(connection, FrameError(ErrorType.SERVER_ERROR), frame_id)
 
     # Keys change.
 
@@ -288,7 +297,7 @@ class Gateway:
         return []
 
     async def recheck(self, connection: Connection) -> None:
-        """Take from a connection what its key no longer allows."""
+        """Take from a connection what its key no longer allows; raises ServiceAway: check again later."""
         who = connection.who
         verdict = await self._keys.check(who.key_id, "", "", who.domain, who.workspace)
         if not verdict.allowed:
@@ -303,14 +312,9 @@ class Gateway:
                 "auth_status", {"status": "authenticated", "message": "Permissions were checked again"}
             )
 
-    async def recheck_all(self) -> None:
-        """Check every key that has live connections, after the watch of key changes was interrupted."""
-        for key_id in self.registry.key_ids():
-            for connection in self.registry.of_key(key_id):
-                try:
-                    await self.recheck(connection)
-                except ServiceAway:
-                    break
+    def holders(self) -> list[Connection]:
+        """Return the live connections of all keys: after the watch was interrupted, each has to be checked again."""
+        return [connection for key_id in self.registry.key_ids() for connection in self.registry.of_key(key_id)]
 
     def close_expired(self) -> None:
         """Close connections whose key's time is over."""

@@ -22,6 +22,7 @@ class Listener:
     def __init__(self) -> None:
         self.changes: list[KeyChanged] = []
         self.resyncs = 0
+        self.losses = 0
         self.defects = 0
 
     def key_changed(self, change: KeyChanged) -> None:
@@ -29,6 +30,9 @@ class Listener:
             self.defects -= 1
             raise RuntimeError("a defect")
         self.changes.append(change)
+
+    def lost(self) -> None:
+        self.losses += 1
 
     def resync(self) -> None:
         self.resyncs += 1
@@ -108,7 +112,8 @@ async def test_after_a_resync_it_watches_from_now_on() -> None:
         peer.end_watches()
         await until(lambda: len(peer.watches) == 2)
         assert peer.watches == [0, 0]
-        assert (listener.resyncs, watch.resyncs) == (1, 1)
+        await until(lambda: listener.resyncs == 2)
+        assert (listener.losses, watch.resyncs) == (1, 2)
 
 
 async def test_a_defect_of_the_listener_does_not_end_the_watch_and_is_made_good_by_a_resync() -> None:
@@ -117,7 +122,7 @@ async def test_a_defect_of_the_listener_does_not_end_the_watch_and_is_made_good_
     async with watching(peer, listener) as watch:
         await until(lambda: watch.fresh)
         peer.change(auth_pb2.VERDICT_CODE_REVOKED)
-        await until(lambda: listener.resyncs == 1)
+        await until(lambda: listener.resyncs == 2)
         peer.change(auth_pb2.VERDICT_CODE_VALID)
         await until(lambda: listener.changes)
         assert listener.changes == [KeyChanged("k1", VerdictCode.VALID, 3)]

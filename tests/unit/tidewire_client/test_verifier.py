@@ -278,9 +278,10 @@ async def test_a_resync_forgets_everything() -> None:
     async with world() as w:
         await w.verifier.verify(GOOD_KEY)
         w.peer.tell(auth_pb2.WatchKeysResponse(resync_required=auth_pb2.ResyncRequired(reason="gone")))
+        w.peer.end_watches()
 
         async def resynced() -> bool:
-            return w.resyncs == 1
+            return w.resyncs == 2
 
         await eventually(resynced)
         await w.verifier.verify(GOOD_KEY)

@@ -10,7 +10,7 @@ from tidewire.session.v1 import message_pb2
 from tests.support.contracts import documented_reasons
 from ws_edge.adapters.session_events import answer_of
 from ws_edge.core.authentication import DENIALS
-from ws_edge.core.errors import RULES, EdgeError, ErrorType, FrameError
+from ws_edge.core.errors import RULES, ContractBroken, EdgeError, ErrorType, FrameError
 from ws_edge.core.frame_handlers import FAILURE_TYPES, failure_error
 from ws_edge.core.ports import Failed, FailureKind
 
@@ -18,7 +18,8 @@ REASONS = documented_reasons("tidewire/session/v1/message.proto")
 
 
 def test_frame_errors_are_the_only_errors_of_the_edges_core() -> None:
-    assert EdgeError.__subclasses__() == [FrameError]
+    """`ContractBroken` is only ever the cause of one."""
+    assert EdgeError.__subclasses__() == [ContractBroken, FrameError]
 
 
 @pytest.mark.parametrize("error_type", ErrorType)

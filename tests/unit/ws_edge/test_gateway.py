@@ -326,7 +326,7 @@ async def test_a_narrowed_key_loses_just_the_channels_it_may_no_longer_see() -> 
     await client.send("join_channel", {"channel": "lost"})
     client.frames()
     world.keys.denied.add(("join", "lost"))
-    await world.gateway.recheck_all()
+    await world.gateway.recheck(client.connection)
     gone, status = client.frames()
     assert gone["type"] == "unsubscription_success"
     assert gone["data"]["channel"] == "lost"
@@ -339,7 +339,9 @@ async def test_a_recheck_closes_what_was_revoked_in_the_dark() -> None:
     world = World()
     client = await world.authenticated()
     world.keys.key_code = "REVOKED"
-    await world.gateway.recheck_all()
+    assert world.gateway.holders() == [client.connection]
+    await world.gateway.recheck(client.connection)
+    assert world.gateway.holders() == []
     client.assert_error("key_revoked", 403, then=4000)
 
 
@@ -347,7 +349,8 @@ async def test_a_recheck_without_the_auth_service_changes_nothing() -> None:
     world = World()
     client = await world.authenticated()
     world.keys.away = ServiceAway("auth", timed_out=False)
-    await world.gateway.recheck_all()
+    with pytest.raises(ServiceAway):
+        await world.gateway.recheck(client.connection)
     assert client.frames() == []
 
 

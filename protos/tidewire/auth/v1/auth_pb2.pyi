@@ -256,7 +256,7 @@ class CheckPermissionRequest(_message.Message):
     key_id: _builtins.str
     """The key's id, from its verdict."""
     action: _builtins.str
-    """`join publish history presence broadcast direct threads admin`."""
+    """`join publish history presence broadcast direct threads admin`; empty: only if the key is still good, there."""
     channel: _builtins.str
     """The channel; for `direct` the addressee's client_id, for `threads` the thread's channel, for `broadcast` and `admin` may be empty."""
     domain: _builtins.str

@@ -18,7 +18,6 @@ from auth_service.core.validation import (
     clean_owner_filter,
     clean_page_size,
     clean_page_token,
-    clean_permission_question,
     clean_reason,
     clean_use,
 )
@@ -149,12 +148,6 @@ def test_uses_that_break_a_rule(use: Use, field: str) -> None:
 )
 def test_uses_that_pass(use: Use) -> None:
     assert clean_use(use) == use
-
-
-def test_a_question_about_a_permission_needs_an_action() -> None:
-    assert clean_permission_question(Use(action="admin")) == Use(action="admin")
-    with pytest.raises(InvalidFieldError, match="action"):
-        clean_permission_question(Use(channel="a"))
 
 
 def test_batches_are_bounded() -> None:
