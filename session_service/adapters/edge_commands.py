@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from tidewire.session.v1 import edge_stream_pb2 as pb
 
@@ -38,6 +38,13 @@ log = get_logger("session_service.edge_commands")
 
 MAX_TASKS: Final = 20_000
 RESUBSCRIBE_RETRY_S: Final = 0.5
+
+
+class StandingPositions(NamedTuple):
+    """From where a session goes on in the broadcasts (None: from now) and in its inbox (None: what is unacknowledged)."""
+
+    broadcasts: Position | None
+    inbox: Position | None
 
 
 class EdgeCommands:
@@ -123,13 +130,16 @@ class EdgeCommands:
         )
         session, gone = self._live.hub.open_session(self._edge, command.session, facts)
         self._live.announce(gone)
-        since = codec.position_of(wanted.inbox) if wanted.HasField("inbox") else None
+        since = StandingPositions(
+            codec.position_of(wanted.broadcasts) if wanted.HasField("broadcasts") else None,
+            codec.position_of(wanted.inbox) if wanted.HasField("inbox") else None,
+        )
         self._hold(session)
         fail = partial(self._open_failed, command.ref, session)
         topic = broadcast_topic(facts.domain, facts.workspace)
         self._live.when_active(topic, partial(self._opening, command.ref, session, since), fail)
 
-    def _opening(self, ref: int, session: Session, since: Position | None, broadcasts: Channel) -> None:
+    def _opening(self, ref: int, session: Session, since: StandingPositions, broadcasts: Channel) -> None:
         facts = session.facts
         broadcasts.pins += 1
         self._live.when_active(
@@ -139,7 +149,7 @@ class EdgeCommands:
         )
 
     def _open_active(
-        self, ref: int, session: Session, since: Position | None, broadcasts: Channel, inbox: Channel
+        self, ref: int, session: Session, since: StandingPositions, broadcasts: Channel, inbox: Channel
     ) -> None:
         work = self._finish_open(ref, session, since, broadcasts, inbox)
         if self._spawn(ref, session.number, work, session) is None:
@@ -147,27 +157,30 @@ class EdgeCommands:
             self._live.announce(self._live.hub.close_session(session))
 
     async def _finish_open(
-        self, ref: int, session: Session, since: Position | None, broadcasts: Channel, inbox: Channel
+        self, ref: int, session: Session, since: StandingPositions, broadcasts: Channel, inbox: Channel
     ) -> None:
-        """Find what waits in the inbox, then make the session a member of both standing channels in one step."""
+        """Find what was missed, then make the session a member of both standing channels in one step."""
         inbox.pins += 1
         try:
-            position = since or await self._live.engine.acknowledged(inbox.topic, session.facts.client_id)
-            missed = await self._missed(inbox, position or Position("", 0))
+            past = await self._standing_past(session, since, broadcasts, inbox)
             while (busy := self._busy(broadcasts.topic, inbox.topic)) is not None:
                 await asyncio.wait([busy])
-                missed = await self._missed(inbox, position or Position("", 0))
+                past = await self._standing_past(session, since, broadcasts, inbox)
             if not session.open:
                 return
-            self._enter(session, broadcasts, watch=False, first=broadcasts.head)
-            self._enter(session, inbox, watch=False, first=missed.after)
+            broadcasts_past, inbox_past = past
+            self._enter(session, broadcasts, watch=False, first=broadcasts_past.after)
+            self._enter(session, inbox, watch=False, first=inbox_past.after)
             self._answer(
                 ref,
                 session.number,
                 session_opened=pb.SessionOpened(
                     broadcasts=codec.position(broadcasts.position),
                     inbox=codec.position(inbox.position),
-                    inbox_missed=codec.messages(missed.messages),
+                    inbox_missed=codec.messages(inbox_past.messages),
+                    inbox_failure=codec.failure(inbox_past.failure),
+                    broadcasts_missed=codec.messages(broadcasts_past.messages),
+                    broadcasts_failure=codec.failure(broadcasts_past.failure),
                 ),
             )
         except SessionError:
@@ -177,6 +190,23 @@ class EdgeCommands:
             inbox.pins -= 1
             broadcasts.pins -= 1
             self._release(session)
+
+    async def _standing_past(
+        self, session: Session, since: StandingPositions, broadcasts: Channel, inbox: Channel
+    ) -> tuple[Replay, Replay]:
+        """Return what the session missed of the broadcasts and of its inbox, both up to their heads at this moment."""
+        engine, half = self._live.engine, replay.MAX_REPLAY_BYTES // 2
+        acknowledged = since.inbox or await engine.acknowledged(inbox.topic, session.facts.client_id)
+        while True:
+            epoch = broadcasts.epoch
+            wanted = since.broadcasts or broadcasts.position
+            past = await replay.missed(engine, broadcasts, wanted, half)
+            inbox_past = await replay.missed(engine, inbox, acknowledged or Position("", 0), half)
+            if since.broadcasts is None:
+                return Replay(broadcasts.head, None, []), inbox_past
+            topped_up = replay.topped_up(broadcasts, past, epoch)
+            if topped_up is not None:
+                return topped_up, inbox_past
 
     def _inbox_failed(self, ref: int, session: Session, broadcasts: Channel, error: SessionError) -> None:
         broadcasts.pins -= 1
@@ -237,21 +267,16 @@ class EdgeCommands:
         """Return what the join asks for of the past, up to the channel's head."""
         kind = join.WhichOneof("replay")
         if kind == "since":
-            return await self._missed(channel, codec.position_of(join.since))
+            return await replay.missed(self._live.engine, channel, codec.position_of(join.since))
         if kind == "last_acked":
             position = await self._live.engine.acknowledged(channel.topic, session.facts.client_id)
             if position is not None:
-                return await self._missed(channel, position)
+                return await replay.missed(self._live.engine, channel, position)
             self._live.engine.acknowledge(channel.topic, session.facts.client_id, channel.position, baseline=True)
         elif kind == "last":
             found = await replay.collect(self._live.engine, channel, max(0, channel.head - join.last))
             return Replay(found.after, None, found.messages[-join.last :] if join.last else [])
         return Replay(channel.head, None, [])
-
-    async def _missed(self, channel: Channel, since: Position) -> Replay:
-        start, failure = await replay.begin(self._live.engine, channel, since)
-        found = await replay.collect(self._live.engine, channel, start)
-        return found._replace(failure=failure or found.failure)
 
     def _joined(self, command: pb.Command, session: Session, channel: Channel, past: Replay) -> None:
         """Make the session a member at the channel's head. Nothing waits between the last read and this."""

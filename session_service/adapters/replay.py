@@ -38,8 +38,29 @@ async def begin(engine: Engine, channel: Channel, since: Position) -> Recovery:
     return assess(since, channel.epoch, channel.head, page.low)
 
 
-async def collect(engine: Engine, channel: Channel, after: int) -> Replay:
-    """Return everything after an offset; if that is more than one answer can carry, the newest of it, and says so.
+async def missed(engine: Engine, channel: Channel, since: Position, max_bytes: int = MAX_REPLAY_BYTES) -> Replay:
+    """Return what a reader that stopped at `since` has missed, up to the channel's head; see `collect`."""
+    start, failure = await begin(engine, channel, since)
+    found = await collect(engine, channel, start, max_bytes)
+    return found._replace(failure=failure or found.failure)
+
+
+def topped_up(channel: Channel, found: Replay, epoch: str) -> Replay | None:
+    """Return a replay with what came since it was made; None when the ring does not hold that any more.
+
+    Args:
+        channel: Whose replay it is.
+        found: The replay.
+        epoch: The channel's epoch when it was made.
+    """
+    last = found.messages[-1].offset if found.messages else found.after
+    if channel.epoch != epoch or not channel.covers(last):
+        return None
+    return found._replace(messages=found.messages + channel.ring.after(last))
+
+
+async def collect(engine: Engine, channel: Channel, after: int, max_bytes: int = MAX_REPLAY_BYTES) -> Replay:
+    """Return everything after an offset; if that is more than `max_bytes`, the newest of it, and says so.
 
     Raises:
         SessionError: the engine cannot be read.
@@ -55,8 +76,8 @@ async def collect(engine: Engine, channel: Channel, after: int) -> Replay:
             return Replay(first, failure, found + channel.ring.after(after))
         page = await engine.read(channel.topic, after, PAGE_MESSAGES, PAGE_BYTES)
         size += sum(map(weight, page.messages))
-        if size > MAX_REPLAY_BYTES:
-            page = await engine.last(channel.topic, PAGE_MESSAGES * 100, MAX_REPLAY_BYTES // 2)
+        if size > max_bytes:
+            page = await engine.last(channel.topic, PAGE_MESSAGES * 100, max_bytes // 2)
             found, size, failure = [], 0, RecoveryFailure.HISTORY_EXPIRED
         begins = page.messages[0].offset - 1 if page.messages else page.low
         if begins > after:  # trimmed since the reader's position was assessed, or since the last page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -269,3 +270,41 @@ async def test_resume_of_the_broadcasts(clients: Clients) -> None:
     await again.expect("subscription_success", channel="*", recovered=True)
     assert contents([await again.expect("broadcast") for _ in range(2)]) == [1, 2]
     await again.assert_open()
+
+
+@pytest.mark.parametrize("standing", ["broadcasts", "inbox"])
+async def test_resumed_standing_channels_come_in_order_while_others_go_on(clients: Clients, standing: str) -> None:
+    """What was missed comes before what is live, each offset once, however much is sent meanwhile."""
+    sender = await clients.connected()
+    frame_type, to, channel = ("broadcast", {}, "*") if standing == "broadcasts" else ("direct_message", {"to": "r"}, "@r")
+    sent = 0
+
+    async def send(count: int) -> None:
+        nonlocal sent
+        ids = []
+        for _ in range(count):
+            ids.append(await sender.send(frame_type, {**to, "n": sent}))
+            sent += 1
+        for frame_id in ids:
+            await sender.confirmation(frame_id, frame_type)
+
+    await send(5)
+    first = await clients.connected("r")
+    await send(1)
+    last = await first.take(frame_type, n=5)
+    await first.close()
+    await send(20)
+    for _ in range(5):
+        back = await clients.open("r")
+        background = asyncio.create_task(send(60))
+        entry = {"channel": channel, "epoch": last["epoch"], "offset": last["offset"]}
+        await back.send_connect(clients.workspace, resume=[entry])
+        await background
+        subscribed = await back.take("subscription_success", recovered=True)
+        assert subscribed["channel"] == channel
+        offsets = []
+        while not offsets or offsets[-1] < sent:
+            offsets.append((await back.take(frame_type))["offset"])
+        assert offsets == list(range(last["offset"] + 1, sent + 1))
+        last = {"epoch": last["epoch"], "offset": sent}
+        await back.close()

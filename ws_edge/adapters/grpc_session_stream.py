@@ -153,7 +153,9 @@ class SessionStream:
 
     # Commands (SessionLink).
 
-    async def open(self, who: SessionFacts, on_answer: OnAnswer) -> None:
+    async def open(
+        self, who: SessionFacts, on_answer: OnAnswer, *, broadcasts: Position | None, inbox: Position | None
+    ) -> None:
         """Announce an authenticated connection; returns when `on_answer` has run."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -164,7 +166,7 @@ class SessionStream:
                 if not done.done():
                     done.set_result(None)
 
-        self._ask(pb.Command(session=who.number, open_session=_open_session(who)), answered)
+        self._ask(pb.Command(session=who.number, open_session=_open_session(who, inbox, broadcasts)), answered)
         await done
 
     def close(self, number: int) -> None:
@@ -314,10 +316,7 @@ class SessionStream:
         """Return all that lives here, then what is pending; from now on commands are sent behind it."""
         replay = []
         for who, inbox in self._listener.sessions():
-            opening = _open_session(who)
-            if inbox is not None:
-                opening.inbox.CopyFrom(_position(inbox))
-            replay.append(pb.Command(session=who.number, open_session=opening))
+            replay.append(pb.Command(session=who.number, open_session=_open_session(who, inbox, None)))
         replay += [_resubscribe(*subscription) for subscription in self._listener.subscriptions()]
         replay.append(pb.Command(replay_done=pb.ReplayDone()))
         replay += [pending.command for pending in self._pending.values()]
@@ -407,8 +406,10 @@ def _position(position: Position) -> message_pb2.Position:
     return message_pb2.Position(epoch=position.epoch, offset=position.offset)
 
 
-def _open_session(who: SessionFacts) -> pb.OpenSession:
+def _open_session(who: SessionFacts, inbox: Position | None, broadcasts: Position | None) -> pb.OpenSession:
     return pb.OpenSession(
+        inbox=None if inbox is None else _position(inbox),
+        broadcasts=None if broadcasts is None else _position(broadcasts),
         client_id=who.client_id,
         domain=who.domain,
         workspace=who.workspace,

@@ -74,7 +74,14 @@ def messages_of(messages: Iterable[message_pb2.Message]) -> list[StoredMessage]:
 
 def _opened(event: pb.Event) -> Answer:
     answer = event.session_opened
-    return Opened(position_of(answer.broadcasts), position_of(answer.inbox), messages_of(answer.inbox_missed))
+    return Opened(
+        position_of(answer.broadcasts),
+        position_of(answer.inbox),
+        messages_of(answer.inbox_missed),
+        recovery_failure(answer.inbox_failure),
+        messages_of(answer.broadcasts_missed),
+        recovery_failure(answer.broadcasts_failure),
+    )
 
 
 def _joined(event: pb.Event) -> Answer:

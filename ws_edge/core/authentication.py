@@ -15,6 +15,7 @@ from ws_edge.core.client_frames import ConnectData, DataDecoder, Envelope, Resum
 from ws_edge.core.close_codes import CloseCode
 from ws_edge.core.connection import Connection, State
 from ws_edge.core.errors import ErrorType, FrameError
+from ws_edge.core.fanout import subscription
 from ws_edge.core.frame_handlers import FrameHandlers, Refuse, failure_error
 from ws_edge.core.limits import ConnectionLimits, KeyBuckets
 from ws_edge.core.names import BROADCAST_CHANNEL, inbox, topic_of
@@ -109,8 +110,14 @@ class Authentication:
                 verdict.key_id,
             )
             buckets = self._registry.hold(connection, verdict.limits, self._clock.monotonic_s())
+            standing = self.standing_channels(connection.facts)
+            resumed = {entry.channel: _position(entry) for entry in data.resume if entry.channel in standing}
+            broadcasts, inbox_position = (resumed.get(channel) for channel in standing)
             await self._link.open(
-                connection.facts, lambda answer: self._opened(connection, envelope, verdict, buckets, answer)
+                connection.facts,
+                lambda answer: self._opened(connection, envelope, verdict, buckets, frozenset(resumed), answer),
+                broadcasts=broadcasts,
+                inbox=inbox_position,
             )
         finally:
             if connection.state is State.AUTHENTICATING:
@@ -119,7 +126,8 @@ class Authentication:
                 connection.move(State.AWAITING_KEY)
         if connection.state is State.AUTHENTICATED:
             for entry in data.resume:
-                await self._resume(connection, envelope, entry)
+                if entry.channel not in resumed:
+                    await self._resume(connection, envelope, entry)
 
     async def _verify(self, data: ConnectData) -> KeyVerdict:
         changes = self._registry.changes
@@ -150,7 +158,13 @@ class Authentication:
             )
 
     def _opened(
-        self, connection: Connection, envelope: Envelope, verdict: KeyVerdict, buckets: KeyBuckets, answer: Answer
+        self,
+        connection: Connection,
+        envelope: Envelope,
+        verdict: KeyVerdict,
+        buckets: KeyBuckets,
+        resumed: frozenset[str],
+        answer: Answer,
     ) -> None:
         """The session service knows the client: it is authenticated from here on."""
         if connection.closed:
@@ -163,11 +177,24 @@ class Authentication:
         self._stats.connections_authenticated += 1
         self._adopt(connection, verdict, buckets)
         who = connection.who
-        for channel, position in zip(self.standing_channels(who), (answer.broadcasts, answer.inbox), strict=True):
+        channels = self.standing_channels(who)
+        for channel, position in zip(channels, (answer.broadcasts, answer.inbox), strict=True):
             topic = topic_of(who.domain, who.workspace, channel)
             self._topics.add(topic, channel, position, connection, presence=False)
         self._welcome(connection, envelope)
-        connection.send_replay(inbox(who.client_id), list(answer.inbox_missed))
+        pasts = (
+            (answer.broadcasts, answer.broadcasts_failure, answer.broadcasts_missed),
+            (answer.inbox, answer.inbox_failure, answer.inbox_missed),
+        )
+        for channel, (position, failure, missed) in zip(channels, pasts, strict=True):
+            if channel in resumed:
+                connection.send_frame(
+                    "subscription_success",
+                    subscription(channel, position, recovered=failure is None, failure=failure),
+                    frame_id=envelope.id,
+                    channel=channel,
+                )
+            connection.send_replay(channel, list(missed))
 
     def _adopt(self, connection: Connection, verdict: KeyVerdict, buckets: KeyBuckets) -> None:
         """Live by the key's limits and its expiry."""
@@ -210,14 +237,17 @@ class Authentication:
 
     async def _resume(self, connection: Connection, envelope: Envelope, entry: ResumeEntry) -> None:
         """Go on with one channel; what is wrong with it is told, and the others go on."""
-        position = Position(entry.epoch, entry.offset)
         try:
-            pending = self._handlers.resume(connection, envelope, entry.channel, position)
+            pending = self._handlers.resume(connection, envelope, entry.channel, _position(entry))
             if pending is not None:
                 await pending
         except FrameError as problem:
             problem.channel = entry.channel
             self._refuse(connection, problem, envelope.id)
+
+
+def _position(entry: ResumeEntry) -> Position:
+    return Position(entry.epoch, entry.offset)
 
 
 def away_error(exc: ServiceAway, *, safe_to_repeat: bool) -> FrameError:

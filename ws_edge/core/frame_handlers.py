@@ -124,10 +124,7 @@ class FrameHandlers:
     # Membership.
 
     def resume(self, connection: Connection, envelope: Envelope, channel: str, position: Position) -> Pending:
-        """Join a channel again from where the client stopped; the standing channels are replayed without a join."""
-        if channel in (BROADCAST_CHANNEL, inbox(connection.client_id)):
-            self._resume_standing(connection, envelope, channel, position)
-            return None
+        """Join a channel again from where the client stopped."""
         return self._join_from(connection, envelope, cf.JoinData(channel), position, announce=False)
 
     def _join(self, connection: Connection, envelope: Envelope) -> Pending:
@@ -190,32 +187,6 @@ class FrameHandlers:
             channel=channel,
         )
         connection.send_replay(channel, list(answer.missed))
-
-    def _resume_standing(self, connection: Connection, envelope: Envelope, channel: str, position: Position) -> None:
-        """Send what a standing channel has after `position`; its live messages come anyway."""
-
-        def answered(answer: Answer) -> None:
-            if connection.closed:
-                return
-            if not isinstance(answer, HistoryPage):
-                problem = failure_error(answer, repeat_is_safe=True, channel=channel)
-                self._refuse(connection, problem, envelope.id)
-                return
-            connection.send_frame(
-                "subscription_success",
-                subscription(
-                    channel,
-                    answer.newest,
-                    recovered=answer.failure is None and not answer.more,
-                    failure=answer.failure or ("history_expired" if answer.more else None),
-                ),
-                frame_id=envelope.id,
-                channel=channel,
-            )
-            connection.send_replay(channel, list(answer.messages))
-
-        topic = self._topic(connection, channel)
-        self._link.read_history(connection.number, topic, answered, since=position, limit=1000)
 
     def _leave(self, connection: Connection, envelope: Envelope) -> None:
         data: cf.ChannelData = self._channel_data.decode(envelope)

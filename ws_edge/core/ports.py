@@ -45,7 +45,10 @@ class Opened:
 
     broadcasts: Position
     inbox: Position
-    inbox_missed: Sequence[StoredMessage]
+    inbox_missed: Sequence[StoredMessage] = ()
+    inbox_failure: str | None = None
+    broadcasts_missed: Sequence[StoredMessage] = ()
+    broadcasts_failure: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +139,17 @@ class SessionFacts:
 class SessionLink(Protocol):
     """The stream to a session service. Every call returns at once; answers come through `on_answer`, each once."""
 
-    async def open(self, who: SessionFacts, on_answer: OnAnswer) -> None:
-        """Announce an authenticated connection. Answer: `Opened`; returns when `on_answer` has run."""
+    async def open(
+        self, who: SessionFacts, on_answer: OnAnswer, *, broadcasts: Position | None, inbox: Position | None
+    ) -> None:
+        """Announce an authenticated connection. Answer: `Opened`; returns when `on_answer` has run.
+
+        Args:
+            who: The connection.
+            on_answer: Given the answer.
+            broadcasts: The client resumes the broadcasts after this position; None: from now on.
+            inbox: The client resumes its inbox after this position; None: from what it has not acknowledged.
+        """
 
     def close(self, number: int) -> None:
         """Announce the end of a connection."""

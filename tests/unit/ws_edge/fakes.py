@@ -134,8 +134,8 @@ class FakeLink:
         else:
             on_answer(self.answers[name])
 
-    async def open(self, who: SessionFacts, on_answer: OnAnswer) -> None:
-        self.commands.append(("open", who))
+    async def open(self, who: SessionFacts, on_answer: OnAnswer, **since: Position | None) -> None:
+        self.commands.append(("open", who, since))
         self._answer("open", on_answer)
 
     def close(self, number: int) -> None:

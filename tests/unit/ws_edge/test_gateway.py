@@ -12,7 +12,6 @@ from ws_edge.core.limits import ConnectionLimits
 from ws_edge.core.ports import (
     Failed,
     FailureKind,
-    HistoryPage,
     KeyLimits,
     KeyVerdict,
     Opened,
@@ -417,7 +416,8 @@ async def test_what_lives_here_can_be_told_to_a_new_session_service() -> None:
 
 async def test_connect_resumes_channels_and_says_what_cannot_be_resumed() -> None:
     world = World()
-    world.link.answers["history"] = HistoryPage([stored(4)], Position(EPOCH, 4), False, None)
+    here = Position(EPOCH, 4)
+    world.link.answers["open"] = Opened(here, here, [stored(4)], None, [stored(4)], None)
     client = world.client()
     entries = [
         {"channel": "room", "epoch": EPOCH, "offset": 3},
@@ -427,17 +427,17 @@ async def test_connect_resumes_channels_and_says_what_cannot_be_resumed() -> Non
     ]
     await client.connect(resume=entries)
     frames = client.frames()[3:]
-    assert [f["type"] for f in frames] == [
-        "subscription_success",
-        "error",
-        "subscription_success",
-        "chat_message",
-        "subscription_success",
-        "chat_message",
+    assert [(f["type"], f["channel"]) for f in frames] == [
+        ("subscription_success", "*"),
+        ("chat_message", "*"),
+        ("subscription_success", "@alice"),
+        ("chat_message", "@alice"),
+        ("subscription_success", "room"),
+        ("error", "bad name"),
     ]
-    assert frames[0]["channel"] == "room"
-    assert frames[1]["data"]["error_type"] == "channel_error"
-    assert frames[2]["data"]["recovered"] is True
+    assert frames[0]["data"]["recovered"] is True
+    assert frames[-1]["data"]["error_type"] == "channel_error"
+    assert world.link.commands[0][2] == {"broadcasts": Position(EPOCH, 3), "inbox": Position(EPOCH, 3)}
     assert world.link.commands[1][:3] == ("join", 1, "d/w/room")
     assert world.link.commands[1][3]["since"] == Position(EPOCH, 3)
 
@@ -450,24 +450,14 @@ async def test_resume_asks_for_permissions_that_are_not_known() -> None:
     assert client.types()[-1] == "subscription_success"
 
 
-@pytest.mark.parametrize(
-    ("more", "failure", "reason"), [(True, None, "history_expired"), (False, "epoch_changed", "epoch_changed")]
-)
-async def test_resumed_broadcasts_that_are_gone_are_told(more: bool, failure: str | None, reason: str) -> None:
+async def test_resumed_broadcasts_that_are_gone_are_told() -> None:
     world = World()
-    world.link.answers["history"] = HistoryPage([], Position(EPOCH, 9), more, failure)
+    here = Position(EPOCH, 9)
+    world.link.answers["open"] = Opened(here, here, broadcasts_failure="epoch_changed")
     client = world.client()
     await client.connect(resume=[{"channel": "*", "epoch": "old", "offset": 3}])
     data = client.frames()[-1]["data"]
-    assert (data["recovered"], data["reason"]) == (False, reason)
-
-
-async def test_resumed_broadcasts_and_a_session_service_that_is_away() -> None:
-    world = World()
-    world.link.answers["history"] = Failed(FailureKind.UNAVAILABLE, "away", True)
-    client = world.client()
-    await client.connect(resume=[{"channel": "*", "epoch": "e", "offset": 3}])
-    client.assert_error("unavailable", 503)
+    assert (data["recovered"], data["reason"]) == (False, "epoch_changed")
 
 
 async def test_answers_for_a_peer_that_is_gone_are_dropped() -> None:
@@ -478,10 +468,9 @@ async def test_answers_for_a_peer_that_is_gone_are_dropped() -> None:
     await client.send("leave_channel", {"channel": "room"})
     await client.send("chat_message", {"content": "x"}, channel="other")
     await client.send("presence", {"channel": "room"})
-    world.gateway._handlers._resume_standing(client.connection, None, "*", Position(EPOCH, 1))  # type: ignore[arg-type]
     client.frames()
     world.gateway.lost(client.connection)
-    for on_answer, name in zip(world.link.waiting, ("join", "leave", "history", "presence", "history"), strict=True):
+    for on_answer, name in zip(world.link.waiting, ("join", "leave", "history", "presence"), strict=True):
         on_answer(world.link.answers[name])
     assert client.frames() == []
     assert world.gateway.topics.get("d/w/other") is None

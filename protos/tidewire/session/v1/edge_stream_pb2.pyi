@@ -360,6 +360,7 @@ class OpenSession(_message.Message):
     KEY_ID_FIELD_NUMBER: _builtins.int
     SESSION_ID_FIELD_NUMBER: _builtins.int
     INBOX_FIELD_NUMBER: _builtins.int
+    BROADCASTS_FIELD_NUMBER: _builtins.int
     client_id: _builtins.str
     """The client."""
     domain: _builtins.str
@@ -374,7 +375,13 @@ class OpenSession(_message.Message):
     """Unique over all edges; what `connection_success` shows."""
     @_builtins.property
     def inbox(self) -> _message_pb2.Position:
-        """Set on replay: the inbox was delivered up to here; the service sends only what comes after."""
+        """Set on replay, and when the client resumes its inbox: it was delivered up to here; the service sends only what comes
+        after. Not set: what the client has not acknowledged.
+        """
+
+    @_builtins.property
+    def broadcasts(self) -> _message_pb2.Position:
+        """Set when the client resumes the broadcasts: what comes after this position is sent as well."""
 
     def __init__(
         self,
@@ -386,10 +393,11 @@ class OpenSession(_message.Message):
         key_id: _builtins.str = ...,
         session_id: _builtins.str = ...,
         inbox: _message_pb2.Position | None = ...,
+        broadcasts: _message_pb2.Position | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["inbox", b"inbox"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["broadcasts", b"broadcasts", "inbox", b"inbox"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_id", b"client_id", "connection_type", b"connection_type", "domain", b"domain", "inbox", b"inbox", "key_id", b"key_id", "session_id", b"session_id", "workspace", b"workspace"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["broadcasts", b"broadcasts", "client_id", b"client_id", "connection_type", b"connection_type", "domain", b"domain", "inbox", b"inbox", "key_id", b"key_id", "session_id", b"session_id", "workspace", b"workspace"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -404,17 +412,28 @@ class SessionOpened(_message.Message):
     BROADCASTS_FIELD_NUMBER: _builtins.int
     INBOX_FIELD_NUMBER: _builtins.int
     INBOX_MISSED_FIELD_NUMBER: _builtins.int
+    INBOX_FAILURE_FIELD_NUMBER: _builtins.int
+    BROADCASTS_MISSED_FIELD_NUMBER: _builtins.int
+    BROADCASTS_FAILURE_FIELD_NUMBER: _builtins.int
+    inbox_failure: _message_pb2.RecoveryFailure.ValueType
+    """If some of them are missing: why."""
+    broadcasts_failure: _message_pb2.RecoveryFailure.ValueType
+    """If some of them are missing: why."""
     @_builtins.property
     def broadcasts(self) -> _message_pb2.Position:
         """The workspace's broadcasts go on from here."""
 
     @_builtins.property
     def inbox(self) -> _message_pb2.Position:
-        """The client's inbox from here: `inbox_missed` comes after this position."""
+        """The client's inbox goes on from here."""
 
     @_builtins.property
     def inbox_missed(self) -> _containers.RepeatedCompositeFieldContainer[_message_pb2.Message]:
-        """Direct messages that the client has not acknowledged, oldest first, for this connection."""
+        """Direct messages up to `inbox` that the client has not seen or not acknowledged, oldest first."""
+
+    @_builtins.property
+    def broadcasts_missed(self) -> _containers.RepeatedCompositeFieldContainer[_message_pb2.Message]:
+        """The broadcasts up to `broadcasts` that were asked for, oldest first."""
 
     def __init__(
         self,
@@ -422,10 +441,13 @@ class SessionOpened(_message.Message):
         broadcasts: _message_pb2.Position | None = ...,
         inbox: _message_pb2.Position | None = ...,
         inbox_missed: _abc.Iterable[_message_pb2.Message] | None = ...,
+        inbox_failure: _message_pb2.RecoveryFailure.ValueType = ...,
+        broadcasts_missed: _abc.Iterable[_message_pb2.Message] | None = ...,
+        broadcasts_failure: _message_pb2.RecoveryFailure.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["broadcasts", b"broadcasts", "inbox", b"inbox"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["broadcasts", b"broadcasts", "inbox", b"inbox", "inbox_missed", b"inbox_missed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["broadcasts", b"broadcasts", "broadcasts_failure", b"broadcasts_failure", "broadcasts_missed", b"broadcasts_missed", "inbox", b"inbox", "inbox_failure", b"inbox_failure", "inbox_missed", b"inbox_missed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
