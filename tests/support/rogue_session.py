@@ -27,7 +27,9 @@ class RogueSession(edge_stream_pb2_grpc.EdgeStreamServiceServicer):
     async def __aexit__(self, *_: object) -> None:
         await self._server.stop(None)
 
-    async def Attach(self, requests: AsyncIterator[pb.AttachRequest], context: Any) -> AsyncIterator[pb.AttachResponse]:
+    async def Attach(  # noqa: N802
+        self, requests: AsyncIterator[pb.AttachRequest], context: Any
+    ) -> AsyncIterator[pb.AttachResponse]:
         async for request in requests:
             yield pb.AttachResponse(events=_answers(request.commands))
 

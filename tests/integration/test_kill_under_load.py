@@ -1,0 +1,94 @@
+"""10,000 confirmed messages while each service is killed with `kill -9` once: nothing confirmed is lost, doubled or moved."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.support.ledger import Place, Publisher, Subscriber, history
+from tests.support.processes import ServiceProcess
+from tests.support.protocol_client import new_name
+from tests.support.services import Gateway
+from tests.support.waiting import eventually
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+CLIENTS = 20
+CHANNELS = 10
+MESSAGES_OF_A_CLIENT = 500
+KEY = "valid-test-key"
+
+
+def ws(edge: ServiceProcess) -> str:
+    return f"ws://{edge.address}"
+
+
+async def confirmed(publishers: list[Publisher], count: int) -> None:
+    async def reached() -> bool:
+        return sum(len(publisher.confirmed) for publisher in publishers) >= count
+
+    await eventually(reached, 60, f"{count} messages are confirmed")
+
+
+@pytest.mark.timeout(180)
+async def test_every_service_killed_once(tmp_path: Path) -> None:
+    no_limits = {"frames-per-second": 0, "bytes-per-second": 0, "session-deadline-s": 10}
+    gateway = Gateway(tmp_path, edge=no_limits)
+    try:
+        await asyncio.to_thread(gateway.start)
+        staying = await asyncio.to_thread(gateway.another_edge, "staying")
+        await run(gateway, staying)
+        await asyncio.to_thread(gateway.stop)
+    finally:
+        gateway.kill()
+
+
+async def run(gateway: Gateway, staying: ServiceProcess) -> None:
+    """Publish through an edge that is killed; subscribe at one that stays."""
+    workspace = new_name("w")
+    channels = [f"room-{number}" for number in range(CHANNELS)]
+    subscribers = [Subscriber(ws(staying), f"hears-{channel}", KEY, workspace, channel) for channel in channels]
+    await asyncio.gather(*(subscriber.joined.wait() for subscriber in subscribers))
+    publishers = [
+        Publisher(ws(gateway.edge), f"says-{n}", KEY, workspace, channels[n % CHANNELS], MESSAGES_OF_A_CLIENT)
+        for n in range(CLIENTS)
+    ]
+    publishing = [asyncio.create_task(publisher.run()) for publisher in publishers]
+    total = CLIENTS * MESSAGES_OF_A_CLIENT
+    for service, share in ((gateway.auth, 0.15), (gateway.session, 0.35), (gateway.edge, 0.6)):
+        await confirmed(publishers, int(total * share))
+        await asyncio.to_thread(service.restart_after_kill9)
+    await asyncio.gather(*publishing)
+    assert sum(len(publisher.confirmed) for publisher in publishers) == total
+    assert min(publisher.connections for publisher in publishers) >= 2, "the edge was killed while all were publishing"
+    assert sum(publisher.repeats for publisher in publishers) > 0, "something was under way when a service was killed"
+    for channel, subscriber in zip(channels, subscribers, strict=True):
+        kept = await history(ws(staying), new_name("reads"), KEY, workspace, channel)
+        check_history(kept, [publisher for publisher in publishers if publisher.channel == channel])
+        await check_heard(subscriber, kept)
+    await asyncio.gather(*(subscriber.stop() for subscriber in subscribers))
+
+
+def check_history(kept: list[tuple[Place, str]], publishers: list[Publisher]) -> None:
+    """Every confirmed message is there once, at the place that its confirmation named; places have no gap."""
+    assert [place.offset for place, _ in kept] == list(range(1, len(kept) + 1))
+    assert [message for message, count in Counter(message for _, message in kept).items() if count > 1] == []
+    where = {message: place for place, message in kept}
+    for publisher in publishers:
+        misplaced = {m: place for m, place in publisher.confirmed.items() if where.get(m) != place}
+        assert misplaced == {}, f"{publisher.client_id}: confirmed elsewhere, or lost"
+    assert len(kept) == sum(len(publisher.confirmed) for publisher in publishers)
+
+
+async def check_heard(subscriber: Subscriber, kept: list[tuple[Place, str]]) -> None:
+    """Whoever stayed connected heard everything, in order, once."""
+
+    async def complete() -> bool:
+        return len(subscriber.heard) >= len(kept)
+
+    await eventually(complete, 10, f"{subscriber.channel} is heard")
+    assert subscriber.heard == kept
+    assert subscriber.connected
