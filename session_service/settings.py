@@ -8,7 +8,7 @@ from typing import Final
 from pydantic import Field, JsonValue, field_validator
 
 from service_runtime.settings import ServiceSettings, settings_config
-from session_service.core.retention import RetentionPolicy, RetentionRule, parse_rules
+from session_service.core.retention import MAX_BOUND, RetentionPolicy, RetentionRule, parse_rules
 
 STORE_FILE: Final = "session.db"
 _SQLITE: Final = "sqlite://"
@@ -51,13 +51,13 @@ class SessionSettings(ServiceSettings):
     )
 
     retention_messages: int = Field(
-        10_000, ge=1, description="Newest messages kept of a channel", json_schema_extra=_unit("messages")
+        10_000, ge=1, le=MAX_BOUND, description="Newest messages kept of a channel", json_schema_extra=_unit("messages")
     )
     retention_age_s: float = Field(
-        7 * 86_400.0, gt=0, description="How long messages are kept", json_schema_extra=_unit("seconds")
+        7 * 86_400.0, gt=0, le=MAX_BOUND, description="How long messages are kept", json_schema_extra=_unit("seconds")
     )
     retention_bytes: int = Field(
-        64 * _MIB, ge=1024, description="Newest bytes kept of a channel", json_schema_extra=_unit("bytes")
+        64 * _MIB, ge=1024, le=MAX_BOUND, description="Newest bytes kept of a channel", json_schema_extra=_unit("bytes")
     )
     retention_rules: str = Field(
         "",
@@ -66,6 +66,7 @@ class SessionSettings(ServiceSettings):
     idempotency_window_s: float = Field(
         300.0,
         gt=0,
+        le=MAX_BOUND,
         description="How long the same id of the same client in a channel is stored once",
         json_schema_extra=_unit("seconds"),
     )
