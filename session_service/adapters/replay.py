@@ -76,11 +76,12 @@ async def collect(engine: Engine, channel: Channel, after: int, max_bytes: int =
             return Replay(first, failure, found + channel.ring.after(after))
         page = await engine.read(channel.topic, after, PAGE_MESSAGES, PAGE_BYTES)
         size += sum(map(weight, page.messages))
-        if size > max_bytes:
-            page = await engine.last(channel.topic, PAGE_MESSAGES * 100, max_bytes // 2)
-            found, size, failure = [], 0, RecoveryFailure.HISTORY_EXPIRED
+        too_much = size > max_bytes
+        if too_much:
+            page, size = await engine.last(channel.topic, PAGE_MESSAGES * 100, max_bytes // 2), 0
         begins = page.messages[0].offset - 1 if page.messages else page.low
-        if begins > after:  # trimmed since the reader's position was assessed, or since the last page
+        # Else it can be greater only when messages were trimmed since the position was assessed, or since the last page.
+        if too_much or begins > after:
             failure, first, after, found = RecoveryFailure.HISTORY_EXPIRED, begins, begins, []
         found += page.messages
         after = page.messages[-1].offset if page.messages else after

@@ -89,14 +89,17 @@ async def test_many_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(world.engine.reads) > 5
 
 
-async def test_more_than_an_answer_can_carry_gives_the_newest_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replay, "MAX_REPLAY_BYTES", 4000)
+@pytest.mark.parametrize("stored", [20, 22, 30, 60])
+async def test_more_than_an_answer_can_carry_gives_the_newest_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, stored: int
+) -> None:
+    """With few messages the newest that are given reach back into what was read before."""
     monkeypatch.setattr(replay, "PAGE_MESSAGES", 5)
-    world = World(60)
-    after, failure, offsets = await world.missed(Position(EPOCH, 0))
-    assert failure is EXPIRED
-    assert offsets == list(range(after + 1, 61))
-    assert 0 < len(offsets) < 60
+    world = World(stored)
+    found = await replay.missed(world.engine, world.channel, Position(EPOCH, 0), 4000)
+    assert found.failure is EXPIRED
+    assert [message.offset for message in found.messages] == list(range(found.after + 1, stored + 1))
+    assert 0 < len(found.messages) < stored
 
 
 @pytest.mark.parametrize("reads_before", [0, 1, 3])
@@ -177,3 +180,35 @@ def test_exact_whatever_comes_meanwhile(stored: int, since: int, page: int, ring
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(replay, "PAGE_MESSAGES", page)
         asyncio.run(run())
+
+
+async def test_a_replay_is_topped_up_with_what_came_since() -> None:
+    world = World(3)
+    found = await replay.missed(world.engine, world.channel, Position(EPOCH, 1))
+    assert replay.topped_up(world.channel, found, EPOCH) == found
+    world.says(2)
+    topped = replay.topped_up(world.channel, found, EPOCH)
+    assert topped is not None
+    assert (topped.after, topped.failure) == (1, None)
+    assert [message.offset for message in topped.messages] == [2, 3, 4, 5]
+
+
+async def test_an_empty_replay_is_topped_up_too() -> None:
+    world = World(3)
+    found = await replay.missed(world.engine, world.channel, Position(EPOCH, 3))
+    world.says(1)
+    topped = replay.topped_up(world.channel, found, EPOCH)
+    assert topped is not None
+    assert [message.offset for message in topped.messages] == [4]
+
+
+async def test_a_replay_that_the_ring_or_the_epoch_left_behind_must_be_made_anew() -> None:
+    world = World(3, ring=2)
+    found = await replay.missed(world.engine, world.channel, Position(EPOCH, 1))
+    world.says(3)
+    assert replay.topped_up(world.channel, found, EPOCH) is None
+    world = World(3)
+    found = await replay.missed(world.engine, world.channel, Position(EPOCH, 1))
+    world.engine.new_life(TOPIC, "e2")
+    world.says(1)
+    assert replay.topped_up(world.channel, found, EPOCH) is None
