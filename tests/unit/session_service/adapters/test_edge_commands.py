@@ -67,6 +67,44 @@ async def test_a_message_that_comes_while_the_inbox_is_read_is_seen_once(world: 
     assert offsets_of(opened.inbox_missed) + stream.offsets(INBOX) == [1, 2, 3, 4, 5, 6]
 
 
+async def test_a_resumed_session_gets_the_broadcasts_that_it_missed(world: EdgeWorld) -> None:
+    world.engine.fill(BROADCASTS, 4)
+    stream = world.attach()
+    opened = await stream.open(1, broadcasts=at(1))
+    assert (offsets_of(opened.broadcasts_missed), opened.broadcasts_failure) == ([2, 3, 4], 0)
+    assert offsets_of((await stream.open(2)).broadcasts_missed) == []
+    world.engine.topic(BROADCASTS).low = 3
+    opened = await stream.open(3, broadcasts=at(1))
+    assert (offsets_of(opened.broadcasts_missed), opened.broadcasts_failure) == ([4], EXPIRED)
+    assert (await stream.open(4, broadcasts=at(1, "e0"))).broadcasts_failure == CHANGED
+    assert (await stream.open(5, inbox=at(7))).inbox_failure == CHANGED
+
+
+@pytest.mark.parametrize("reads_before", [0, 1, 2])
+async def test_what_comes_to_both_standing_channels_while_a_session_opens_is_seen_once(
+    world: EdgeWorld, reads_before: int
+) -> None:
+    for topic in (BROADCASTS, INBOX):
+        world.engine.fill(topic, 3)
+    world.engine.stepwise = True
+    stream = world.attach()
+    ref = stream.send(1, open_session=an_opening(broadcasts=at(1), inbox=at(1)))
+    for _ in range(reads_before):
+        (await world.engine.next_read()).set_result(None)
+    turn = await world.engine.next_read()
+    for topic in (BROADCASTS, INBOX):
+        world.engine.say(topic, 2)
+    turn.set_result(None)
+    world.engine.run_freely()
+    opened = (await stream.answer(ref)).session_opened
+    for topic in (BROADCASTS, INBOX):
+        world.engine.say(topic)
+    await stream.settled()
+    assert offsets_of(opened.broadcasts_missed) + stream.offsets(BROADCASTS) == [2, 3, 4, 5, 6]
+    assert offsets_of(opened.inbox_missed) + stream.offsets(INBOX) == [2, 3, 4, 5, 6]
+    assert (opened.broadcasts.offset, opened.inbox.offset) == (5, 5)
+
+
 @pytest.mark.parametrize("field", ["client_id", "domain", "workspace"])
 async def test_a_session_with_a_bad_name_is_refused(world: EdgeWorld, field: str) -> None:
     stream = world.attach()
