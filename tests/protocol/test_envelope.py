@@ -19,6 +19,8 @@ NO_FRAMES = {
     "two objects": '{"type": "ping"}{"type": "ping"}',
     "a comment": '{"type": "ping"} // hi',
     "single quotes": "{'type': 'ping'}",
+    "a wrong field, then no JSON": '{"id": {}, "type": "ping", x}',
+    "a wrong field, then too deep": '{"id": {}, "type": "ping", "data": ' + "[" * 20_000 + "]" * 20_000 + "}",
     "NaN": '{"type": "ping", "data": NaN}',
     "an array": '[{"type": "ping"}]',
     "a string": '"ping"',

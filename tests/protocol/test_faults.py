@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -21,9 +21,9 @@ ENDPOINTS = pytest.mark.parametrize("debug", [False, True], ids=["client", "debu
 
 
 @pytest.fixture(scope="module")
-def impatient(gateway: Gateway) -> Iterator[ServiceProcess]:
+def impatient(gateway: Gateway) -> ServiceProcess:
     """An edge that waits one second for its peers."""
-    yield gateway.another_edge("impatient", session_deadline_s=1, auth_deadline_s=1, auth_outage_grace_s=60)
+    return gateway.another_edge("impatient", session_deadline_s=1, auth_deadline_s=1, auth_outage_grace_s=60)
 
 
 @pytest.fixture

@@ -276,7 +276,9 @@ async def test_resume_of_the_broadcasts(clients: Clients) -> None:
 async def test_resumed_standing_channels_come_in_order_while_others_go_on(clients: Clients, standing: str) -> None:
     """What was missed comes before what is live, each offset once, however much is sent meanwhile."""
     sender = await clients.connected()
-    frame_type, to, channel = ("broadcast", {}, "*") if standing == "broadcasts" else ("direct_message", {"to": "r"}, "@r")
+    frame_type, to, channel = (
+        ("broadcast", {}, "*") if standing == "broadcasts" else ("direct_message", {"to": "r"}, "@r")
+    )
     sent = 0
 
     async def send(count: int) -> None:

@@ -177,10 +177,8 @@ def decode_envelope(text: bytes) -> Envelope:
         raise _explain(text) from None
     except UnicodeDecodeError:
         raise _unusable("the message is not UTF-8") from None
-    except RecursionError:
-        raise _unusable("the message is nested too deeply") from None
-    except msgspec.DecodeError as exc:
-        raise _unusable(f"the message is not JSON: {exc}") from None
+    except (RecursionError, msgspec.DecodeError) as exc:
+        raise _no_json(exc) from None
 
 
 def frame_id_of(text: bytes) -> str | None:
@@ -193,11 +191,13 @@ def frame_id_of(text: bytes) -> str | None:
 
 
 def _explain(text: bytes) -> FrameError:
-    """Say what is wrong with JSON that is no envelope."""
+    """Say what is wrong with what is no envelope: behind the first wrong field, it may not even be JSON."""
     try:
         fields = _fields.decode(text)
     except msgspec.ValidationError:
         return _unusable("the message is not a JSON object")
+    except (RecursionError, msgspec.DecodeError) as exc:
+        return _no_json(exc)
     if "type" not in fields:
         return _unusable("`type` is missing")
     try:
@@ -209,6 +209,11 @@ def _explain(text: bytes) -> FrameError:
     except msgspec.ValidationError as exc:
         return FrameError(ErrorType.INVALID_FORMAT, _where(exc, ""))
     raise AssertionError("only called for an invalid envelope")  # pragma: no cover
+
+
+def _no_json(exc: RecursionError | msgspec.DecodeError) -> FrameError:
+    deep = isinstance(exc, RecursionError)
+    return _unusable("the message is nested too deeply" if deep else f"the message is not JSON: {exc}")
 
 
 def _unusable(why: str) -> FrameError:
