@@ -19,7 +19,7 @@ from session_service.core.errors import EngineUnavailable, LimitExceeded, Sessio
 from session_service.core.hub import Hub, PresenceChange
 from session_service.core.model import Member, NewMessage, Position, Stored, StoredMessage
 from session_service.core.ports import Cluster, DisconnectOrder, Engine
-from session_service.core.sessions import Edge, Outlet
+from session_service.core.sessions import Edge, Outlet, Session
 
 log = get_logger("session_service.live_channels")
 
@@ -171,6 +171,10 @@ class LiveChannels:
                 session.edge.outlet.push(codec.framed(pb.Event(session=session.number, disconnect_session=request)))
                 told += 1
         return told
+
+    def enter(self, session: Session, channel: Channel, *, watch: bool, first: int) -> None:
+        """Make a session a member of a channel, and say so; see `Hub.join`."""
+        self.announce(self.hub.join(session, channel, watch=watch, first=first, now_ms=self.now_ms()))
 
     def announce(self, changes: Sequence[PresenceChange]) -> None:
         """Say who came and went."""

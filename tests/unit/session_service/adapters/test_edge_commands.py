@@ -718,7 +718,7 @@ async def test_history_that_is_trimmed_while_it_is_replayed_is_said(world: EdgeW
 async def test_a_resubscription_that_fails_is_tried_again_until_it_succeeds(
     world: EdgeWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("session_service.adapters.edge_commands.RESUBSCRIBE_RETRY_S", 0.001)
+    monkeypatch.setattr("session_service.adapters.edge_resubscription.RETRY_S", 0.001)
     world.engine.fill(TOPIC, 4)
     stream = await world.session()
     world.engine.fault = EngineUnavailable()
@@ -736,7 +736,7 @@ async def test_a_resubscription_that_fails_is_tried_again_until_it_succeeds(
 async def test_a_read_that_fails_in_a_resubscription_is_tried_again(
     world: EdgeWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("session_service.adapters.edge_commands.RESUBSCRIBE_RETRY_S", 0.001)
+    monkeypatch.setattr("session_service.adapters.edge_resubscription.RETRY_S", 0.001)
     world.engine.fill(TOPIC, 4)
     stream = await world.session()
     world.engine.stepwise = True
@@ -752,7 +752,7 @@ async def test_a_read_that_fails_in_a_resubscription_is_tried_again(
 
 
 async def test_too_many_commands_at_once_are_refused(world: EdgeWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("session_service.adapters.edge_commands.MAX_TASKS", 2)
+    monkeypatch.setattr("session_service.adapters.edge_tasks.MAX_TASKS", 2)
     stream = await world.session()
     world.engine.stepwise = True
     questions = [stream.send(1, read_history=pb.ReadHistory(topic=TOPIC)) for _ in range(2)]
