@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,7 @@ import pytest
 from auth_service.core.ports import KeyStore
 from tests.conformance.engine_bench import EngineBench, EngineUser
 from tests.conformance.engine_factories import ENGINES
-from tests.conformance.key_stores import STORES, StoreBench
+from tests.conformance.key_stores import STORES, RedisBench, StoreBench
 
 
 @pytest.fixture(params=ENGINES)
@@ -27,8 +27,15 @@ async def user(bench: EngineBench) -> EngineUser:
     return await bench.open()
 
 
+@pytest.fixture(scope="session")
+def shared_redis() -> Iterator[None]:
+    """Ends the Redis servers that the key stores' benches share, when the last test has run."""
+    yield
+    RedisBench.stop_servers()
+
+
 @pytest.fixture(params=STORES)
-async def store_bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[StoreBench]:
+async def store_bench(request: pytest.FixtureRequest, tmp_path: Path, shared_redis: None) -> AsyncIterator[StoreBench]:
     """A key store of one kind, empty at first."""
     made = STORES[request.param](tmp_path)
     yield made

@@ -1,0 +1,271 @@
+"""The key store in Redis 7 or later, one or a Cluster, shared by many auth services.
+
+The invariant: a key's record, its revision, its indexes and the entry in the change log are written by one script or
+not at all. What a change is made of is read before; the script makes it only if the record is still what was read.
+All keys lie in one hash slot.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from auth_service.adapters.redis_calls import RedisCalls
+from auth_service.adapters.redis_records import from_value, to_body
+from auth_service.core.errors import (
+    AlreadyBootstrappedError,
+    KeyExistsError,
+    KeyNotFoundError,
+    PepperError,
+    RevisionGoneError,
+    StoreUnavailableError,
+)
+from auth_service.core.keys import KeyRecord
+from auth_service.core.ports import Change, KeyPage, RecordChange
+from auth_service.core.verification import VerdictCode, standing
+
+# What `change_log.lua` writes.
+SCHEMA_VERSION: Final = 1
+# Expiries logged by one script at most, so that others do not wait long.
+_EXPIRIES_AT_ONCE: Final = 500
+_STAMP_BYTES: Final = 8
+
+
+class RedisKeyStore:
+    """A `KeyStore` in Redis. Open it with `open`, close it with `close`.
+
+    Args:
+        url: `redis://`, `rediss://` or `unix://`; a password in it is shown nowhere.
+        namespace: begins the name of every key.
+        timeout_s: how long a call may take, waiting included.
+        change_log_size: entries of the change log that are kept.
+    """
+
+    def __init__(self, url: str, *, namespace: str, timeout_s: float, change_log_size: int) -> None:
+        self._calls = RedisCalls(url, timeout_s=timeout_s)
+        self._change_log_size = change_log_size
+        self._prefix = f"{{{namespace}:auth}}:"
+        self._meta, self._log = self._key("meta"), self._key("log")
+        self._records, self._order = self._key("records"), self._key("order")
+        self._expiries, self._development = self._key("expiries"), self._key("development")
+        self._pepper_uses, self._peppers = self._key("pepper_uses"), self._key("peppers")
+        # Changes made here wait for each other, so that only those of other processes can come between.
+        self._changing = asyncio.Lock()
+        # The last revision that was told from here, and its stamp in the log.
+        self._told = (0, b"")
+
+    async def open(self) -> None:
+        """Connect to Redis.
+
+        Raises:
+            StoreUnavailableError: it cannot be used, or its keys were stored by a later version.
+        """
+        await self._calls.open()
+        try:
+            schema = await self._calls.within_deadline(self._calls.command("HGET", self._meta, "schema"))
+            if schema is not None and int(schema) > SCHEMA_VERSION:
+                raise StoreUnavailableError(
+                    f"the key store {self._calls.where} has schema version {int(schema)}, this service knows"
+                    f" {SCHEMA_VERSION} at most: it was made by a later version"
+                )
+        except StoreUnavailableError:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._calls.close()
+
+    async def get(self, key_id: str) -> KeyRecord | None:
+        """Read one key."""
+        value = await self._calls.within_deadline(self._value(key_id))
+        return from_value(value) if value else None
+
+    async def create(self, record: KeyRecord) -> KeyRecord:
+        """Store a new key."""
+        return await self._calls.within_deadline(self._create(record, first=False))
+
+    async def create_first(self, record: KeyRecord) -> KeyRecord:
+        """Store the first admin key."""
+        return await self._calls.within_deadline(self._create(record, first=True))
+
+    async def update(self, key_id: str, change: RecordChange) -> KeyRecord:
+        """Change a key; `change` runs again when another process came between."""
+        return await self._calls.within_deadline(self._update(key_id, change))
+
+    async def delete(self, key_id: str) -> None:
+        """Remove a key for good."""
+        await self._calls.within_deadline(self._delete(key_id))
+
+    async def list_keys(self, *, after: int, limit: int, owner: str) -> KeyPage:
+        """Read a page of keys."""
+        index = self._owner(owner) if owner else self._order
+        found = await self._calls.within_deadline(
+            self._calls.script("page", [index, self._records], [after, limit + 1])
+        )
+        rows = list(zip(found[::2], found[1::2], strict=True))
+        shown = rows[:limit]
+        records = [from_value(value) for _, value in shown if value]
+        return KeyPage(records, int(shown[-1][0]) if len(rows) > limit else None)
+
+    async def development_key_ids(self) -> Sequence[str]:
+        """Return the ids of the development keys."""
+        found = await self._calls.within_deadline(self._calls.command("SMEMBERS", self._development))
+        return sorted(key_id.decode() for key_id in found)
+
+    async def revision(self) -> int:
+        """Return the revision of the last change."""
+        last, stamp = await self._calls.within_deadline(self._calls.command("HMGET", self._meta, "revision", "stamp"))
+        self._told = (int(last or 0), stamp or b"")
+        return self._told[0]
+
+    async def changes_since(self, revision: int, limit: int) -> Sequence[Change]:
+        """Return changes after a revision."""
+        last, last_stamp, oldest, entries = await self._calls.within_deadline(
+            self._calls.script("changes", [self._meta, self._log], [revision, limit + 1])
+        )
+        current = int(last)
+        if revision > current:
+            raise RevisionGoneError(revision, f"never given out; the last one is {current}")
+        if revision < (_revision_of(oldest) - 1 if oldest else current):
+            raise RevisionGoneError(revision, f"the log of changes begins at {oldest.decode() or 'no entry'}")
+        found = [(_revision_of(entry_id), _fields_of(pairs)) for entry_id, pairs in entries]
+        stamps = {number: fields[b"stamp"] for number, fields in found} | {current: last_stamp}
+        self._assert_same_log(revision, stamps)
+        wanted = [(number, fields) for number, fields in found if number > revision][:limit]
+        if wanted and wanted[-1][0] >= self._told[0]:
+            self._told = (wanted[-1][0], wanted[-1][1][b"stamp"])
+        return [
+            Change(number, fields[b"key_id"].decode(), VerdictCode(fields[b"code"].decode()))
+            for number, fields in wanted
+        ]
+
+    async def record_expiries(self, now_ms: int) -> int | None:
+        """Log expiries that have passed."""
+        return await self._calls.within_deadline(self._record_expiries(now_ms))
+
+    async def check_peppers(self, fingerprints: Mapping[int, str]) -> None:
+        """Hold the peppers against those of the store."""
+        given = [word for version, fingerprint in fingerprints.items() for word in (version, fingerprint)]
+        outcome, version = await self._calls.within_deadline(
+            self._calls.script("peppers", [self._pepper_uses, self._peppers], given)
+        )
+        if outcome == b"missing":
+            raise PepperError(
+                f"keys of the store were made with version {version.decode()} of the pepper, which is missing"
+            )
+        if outcome == b"other":
+            raise PepperError(
+                f"version {version.decode()} of the pepper is not the one that the store's keys were made with"
+            )
+
+    async def _create(self, record: KeyRecord, *, first: bool) -> KeyRecord:
+        stored = await self._put(None, b"", record, first=first)
+        if stored is None:
+            raise KeyExistsError(record.key_id)
+        return stored
+
+    async def _update(self, key_id: str, change: RecordChange) -> KeyRecord:
+        async with self._changing:
+            while True:
+                value = await self._value(key_id)
+                if not value:
+                    raise KeyNotFoundError(key_id)
+                before = from_value(value)
+                after = change(before)
+                if after == before:
+                    return before
+                stored = await self._put(before, value, after)
+                if stored is not None:
+                    return stored
+
+    async def _put(
+        self, before: KeyRecord | None, value: bytes, after: KeyRecord, *, first: bool = False
+    ) -> KeyRecord | None:
+        """Store a record if it is still what was read; return it with its revision, or None if it is not."""
+        code = standing(after, after.update_ms)
+        owners = [self._owner(before.owner if before else after.owner), self._owner(after.owner)]
+        indexes = [self._expiries, self._development, self._pepper_uses, *owners]
+        outcome, revision = await self._calls.script(
+            "put",
+            [self._meta, self._log, self._records, self._order, *indexes],
+            [
+                after.key_id,
+                value,
+                to_body(after),
+                code.value,
+                secrets.token_hex(_STAMP_BYTES),
+                self._change_log_size,
+                int(first),
+                _expiry_to_log(before, after, code),
+                int(after.development),
+                before.pepper_version if before else "",
+                after.pepper_version,
+            ],
+        )
+        if outcome == b"bootstrapped":
+            raise AlreadyBootstrappedError("the first admin key was made before")
+        return replace(after, revision=int(revision)) if outcome == b"done" else None
+
+    async def _delete(self, key_id: str) -> None:
+        async with self._changing:
+            outcome = b""
+            while outcome != b"done" and (value := await self._value(key_id)):
+                record = from_value(value)
+                indexes = [self._expiries, self._development, self._pepper_uses, self._owner(record.owner)]
+                outcome, _ = await self._calls.script(
+                    "remove",
+                    [self._meta, self._log, self._records, self._order, *indexes],
+                    [
+                        key_id,
+                        value,
+                        VerdictCode.NOT_FOUND.value,
+                        secrets.token_hex(_STAMP_BYTES),
+                        self._change_log_size,
+                        record.pepper_version,
+                    ],
+                )
+
+    async def _record_expiries(self, now_ms: int) -> int | None:
+        next_ms, *due = await self._calls.script("due", [self._expiries, self._records], [now_ms, _EXPIRIES_AT_ONCE])
+        if not due:
+            return int(next_ms) if next_ms else None
+        arguments: list[str | bytes | int] = [self._change_log_size]
+        for key_id, value in zip(due[::2], due[1::2], strict=True):
+            code = standing(from_value(value) if value else None, now_ms)
+            arguments += [key_id, value, code.value, secrets.token_hex(_STAMP_BYTES)]
+        left = await self._calls.script("expire", [self._meta, self._log, self._records, self._expiries], arguments)
+        return int(left[0]) if left else None
+
+    async def _value(self, key_id: str) -> bytes | None:
+        value: bytes | None = await self._calls.command("HGET", self._records, key_id)
+        return value
+
+    def _assert_same_log(self, revision: int, stamps: Mapping[int, bytes]) -> None:
+        """Refuse a log that is not the one that was told from: Redis came back with less, and went on from there."""
+        told, stamp = self._told
+        if revision == told and stamps.get(told, stamp) != stamp:
+            self._told = (0, b"")
+            raise RevisionGoneError(revision, "the log of changes was replaced")
+
+    def _key(self, name: str) -> str:
+        return self._prefix + name
+
+    def _owner(self, owner: str) -> str:
+        return self._key(f"owner:{owner}")
+
+
+def _expiry_to_log(before: KeyRecord | None, after: KeyRecord, code: VerdictCode) -> str | int:
+    """Return what `put.lua` shall do: log the expiry at this time, keep what is planned, or nothing."""
+    if after.expire_ms is None or code is VerdictCode.EXPIRED:
+        return ""  # an expiry that this very change tells of is not to be told again
+    return "keep" if before is not None and before.expire_ms == after.expire_ms else after.expire_ms
+
+
+def _revision_of(entry_id: bytes) -> int:
+    return int(entry_id.partition(b"-")[0])
+
+
+def _fields_of(pairs: Sequence[bytes]) -> dict[bytes, bytes]:
+    return dict(zip(pairs[::2], pairs[1::2], strict=True))
