@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import atexit
+import secrets
+import tempfile
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 from prometheus_client import CollectorRegistry
 
+from session_service.adapters.engine_redis import RedisEngine
 from session_service.adapters.engine_sqlite import SqliteEngine
 from session_service.adapters.metrics_prometheus import EngineMetrics
+from session_service.adapters.redis_commands import RedisSettings
 from session_service.adapters.sqlite_ops import WriterSettings
 from tests.conformance.engine_bench import EngineBench, EngineOptions, EngineUser
+from tests.support.redis_server import RedisServer
 
 
 class SqliteBench(EngineBench):
@@ -49,4 +56,49 @@ class SqliteBench(EngineBench):
         return f"epoch-{self._epochs}"
 
 
-ENGINES: Final[Mapping[str, Callable[[Path], EngineBench]]] = {"sqlite": SqliteBench}
+@cache
+def shared_redis() -> RedisServer:
+    """Return the one server of a test run, which ends with it."""
+    folder = tempfile.TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    server = RedisServer(Path(folder.name))
+    server.start()
+    atexit.register(server.stop)
+    return server
+
+
+class RedisBench(EngineBench):
+    """The distributed engine, in a namespace of its own; on the run's server unless it is given another."""
+
+    timeout_s = 10.0
+    wait_replicas = 0
+
+    def __init__(self, folder: Path, server: RedisServer | None = None) -> None:
+        super().__init__()
+        self.server = server or shared_redis()
+        self.namespace = f"test-{secrets.token_hex(6)}"
+
+    def make(self, options: EngineOptions) -> RedisEngine:
+        settings = RedisSettings(
+            self.server.url,
+            options.retention,
+            namespace=self.namespace,
+            idempotency_window_s=options.idempotency_window_s,
+            max_threads=options.max_threads,
+            wait_replicas=self.wait_replicas,
+            new_epoch=lambda: secrets.token_urlsafe(9),
+            now_s=self.clock.now,
+        )
+        return RedisEngine(
+            settings,
+            timeout_s=self.timeout_s,
+            max_pending=options.max_pending,
+            max_pending_bytes=options.max_pending_bytes,
+            metrics=EngineMetrics(CollectorRegistry()),
+        )
+
+    async def maintain(self, user: EngineUser) -> None:
+        """Nothing: a channel is looked at whenever it is read or written."""
+
+
+ENGINES: Final[Mapping[str, Callable[[Path], EngineBench]]] = {"sqlite": SqliteBench, "redis": RedisBench}

@@ -1,0 +1,132 @@
+"""The connection on which Redis publishes: kept up, proved alive by PING, with every wanted channel subscribed.
+
+What it brings may have holes. Each time a channel is (again) subscribed its user is told, and looks what was missed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from itertools import islice
+from typing import Final
+
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from service_runtime.logs import get_logger
+from session_service.adapters.redis_link import CANCEL_AGAIN_S, FAULTS, Dialer, end_task, hang_up
+from session_service.core.errors import EngineUnavailable
+
+log = get_logger("session_service.engine_redis")
+
+QUIET_S: Final = 1.0
+"""After so long without a word the server is asked for one, and after as long again the connection counts as dead."""
+FIRST_PAUSE_S: Final = 0.05
+MAX_PAUSE_S: Final = 1.0
+CHUNK: Final = 500
+
+
+class PubSub:
+    """Listens to channels.
+
+    Args:
+        dialer: Makes the connection.
+        on_message: Called with channel and payload.
+        on_subscribed: Called with a channel that is heard from now on.
+    """
+
+    def __init__(
+        self, dialer: Dialer, on_message: Callable[[bytes, bytes], None], on_subscribed: Callable[[bytes], None]
+    ) -> None:
+        self._dialer = dialer
+        self._on_message = on_message
+        self._on_subscribed = on_subscribed
+        self._wanted: dict[str, None] = {}
+        self._changes: dict[str, None] = {}
+        self._changed = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to listen."""
+        self._task = asyncio.create_task(self._run())
+
+    async def close(self) -> None:
+        """Listen no longer. Idempotent."""
+        if self._task is not None:
+            await end_task(self._task, 10 * CANCEL_AGAIN_S)  # it ends another task itself
+
+    def add(self, channel: str) -> None:
+        """Listen to a channel; told again when it is heard, even if it was before."""
+        self._wanted[channel] = None
+        self._change(channel)
+
+    def remove(self, channel: str) -> None:
+        """Listen to a channel no longer. Idempotent."""
+        self._wanted.pop(channel, None)
+        self._change(channel)
+
+    def _change(self, channel: str) -> None:
+        self._changes[channel] = None
+        self._changed.set()
+
+    async def _run(self) -> None:
+        pause_s = FIRST_PAUSE_S
+        while True:
+            try:
+                connection = await self._dialer.dial()
+            except EngineUnavailable as error:
+                log.warning("message store cannot be listened to", error=str(error))
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, MAX_PAUSE_S)
+                continue
+            pause_s = FIRST_PAUSE_S
+            await self._listen(connection)
+            await asyncio.sleep(pause_s)
+
+    async def _listen(self, connection: AbstractConnection) -> None:
+        """Read until the connection ends; another task tells the server what is wanted."""
+        self._changes = dict(self._wanted)
+        self._changed.set()
+        telling = asyncio.create_task(self._tell(connection))
+        try:
+            await self._read(connection)
+        except FAULTS as error:
+            log.warning("message store is not heard any more", error=type(error).__name__)
+        finally:
+            await hang_up(connection)
+            await end_task(telling)
+
+    async def _tell(self, connection: AbstractConnection) -> None:
+        try:
+            while True:
+                await self._changed.wait()
+                changes = list(islice(self._changes, CHUNK))
+                for channel in changes:
+                    del self._changes[channel]
+                if not self._changes:
+                    self._changed.clear()
+                for word, wanted in (("SUBSCRIBE", True), ("UNSUBSCRIBE", False)):
+                    channels = [channel for channel in changes if (channel in self._wanted) is wanted]
+                    if channels:
+                        await connection.send_command(word, *channels, check_health=False)
+        except FAULTS:
+            await hang_up(connection)  # the reader notices, and begins anew
+
+    async def _read(self, connection: AbstractConnection) -> None:
+        asked = False
+        while True:
+            response = await connection.read_response(
+                disable_decoding=True, timeout=QUIET_S, disconnect_on_error=False, push_request=True
+            )
+            if response is None:
+                if asked:
+                    raise RedisConnectionError("no answer to PING")
+                asked = True
+                await connection.send_command("PING", check_health=False)
+                continue
+            asked = False
+            kind = response[0]
+            if kind == b"message":
+                self._on_message(response[1], response[2])
+            elif kind == b"subscribe":
+                self._on_subscribed(response[1])

@@ -1,0 +1,37 @@
+-- Store a message once, give it the next offset, and publish it: all of it or nothing.
+-- KEYS: meta, log, id (what was stored under this id of this client)
+-- ARGV: now or '', new epoch, window ms, max messages, max age ms, max bytes, weight, PUBLISH or SPUBLISH, pub/sub channel,
+--       body, milliseconds after which an idle channel is forgotten or 0
+-- Returns epoch, offset, time ms, 1 for a duplicate.
+local now = now_ms(ARGV[1])
+local window, max_age = tonumber(ARGV[3]), tonumber(ARGV[5])
+
+local known = redis.call('GET', KEYS[3])
+local epoch = redis.call('HGET', KEYS[1], 'epoch')
+if known and epoch then
+  local offset, time, of = string.match(known, '^(%d+) (%d+) (.*)$')
+  if of == epoch and tonumber(time) >= now - window then
+    return {epoch, offset, time, 1}
+  end
+end
+if not epoch then
+  epoch = ARGV[2]
+  redis.call('HSET', KEYS[1], 'epoch', epoch)
+end
+
+local offset = redis.call('HINCRBY', KEYS[1], 'head', 1)
+local total = redis.call('HINCRBY', KEYS[1], 'total', ARGV[7])
+local low = tonumber(redis.call('HGET', KEYS[1], 'low')) or 0
+if low == offset - 1 then
+  redis.call('HSET', KEYS[1], 'oldest', int(now))
+end
+redis.call('XADD', KEYS[2], int(offset) .. '-0', 'b', ARGV[10], 't', int(now), 's', int(total), 'w', ARGV[7])
+redis.call('SET', KEYS[3], int(offset) .. ' ' .. int(now) .. ' ' .. epoch, 'PX', int(window))
+redis.call(ARGV[8], ARGV[9], epoch .. ' ' .. int(offset) .. ' ' .. int(now) .. '\n' .. ARGV[10])
+trim(KEYS[1], KEYS[2], now, tonumber(ARGV[4]), max_age, tonumber(ARGV[6]))
+-- A quiet channel gives its memory back when all of it is too old; a minute later, so that no clock is in doubt.
+redis.call('PEXPIRE', KEYS[2], int(max_age + 60000))
+if ARGV[11] ~= '0' then
+  redis.call('PEXPIRE', KEYS[1], ARGV[11])
+end
+return {epoch, int(offset), int(now), 0}
