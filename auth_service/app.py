@@ -12,11 +12,13 @@ from auth_service.adapters import pepper_file
 from auth_service.adapters.grpc_admin import KeyAdminServicer
 from auth_service.adapters.grpc_caller import Callers
 from auth_service.adapters.grpc_servicer import AuthServicer
+from auth_service.adapters.redis_calls import shown_url
 from auth_service.adapters.store_cached import CachedKeyStore
+from auth_service.adapters.store_redis import RedisKeyStore
 from auth_service.adapters.store_sqlite import SqliteKeyStore
 from auth_service.adapters.watch_hub import WatchHub
 from auth_service.core.administration import Administration
-from auth_service.core.errors import AuthError
+from auth_service.core.errors import AuthError, KeyExistsError
 from auth_service.core.hashing import Peppers, parse_peppers
 from auth_service.core.ports import KeyStore, now_ms
 from auth_service.core.verifier import Verifier
@@ -32,6 +34,8 @@ SERVICE_NAMES: Final = (
     auth_pb2.DESCRIPTOR.services_by_name["AuthService"].full_name,
     admin_pb2.DESCRIPTOR.services_by_name["KeyAdminService"].full_name,
 )
+# Other auth services change keys on the same Redis all the time: their changes are looked for more often.
+REDIS_POLL_S: Final = 0.2
 
 log = get_logger("auth_service")
 
@@ -54,6 +58,7 @@ async def serve(settings: AuthSettings, stop: asyncio.Event) -> None:
             cached,
             SystemClock(),
             checkpoint_s=settings.watch_checkpoint_s,
+            poll_s=min(REDIS_POLL_S, settings.watch_checkpoint_s) if settings.redis_url is not None else None,
             queue_size=settings.watch_queue_size,
             max_watchers=settings.max_watchers,
             stale_after_s=settings.verdict_cache_ttl_s,
@@ -98,18 +103,34 @@ async def remove_development_keys(settings: AuthSettings) -> int:
 
 
 @asynccontextmanager
-async def opened(settings: AuthSettings) -> AsyncIterator[tuple[SqliteKeyStore, Peppers]]:
+async def opened(settings: AuthSettings) -> AsyncIterator[tuple[KeyStore, Peppers]]:
     """Open the store with its peppers checked, and close it at the end."""
     peppers = _peppers(settings)
-    store = SqliteKeyStore(
-        settings.store_path, timeout_s=settings.store_timeout_s, change_log_size=settings.change_log_size
-    )
-    await store.open()
-    try:
+    async with _opened_store(settings) as store:
         await store.check_peppers(peppers.fingerprints())
         yield store, peppers
+
+
+@asynccontextmanager
+async def _opened_store(settings: AuthSettings) -> AsyncIterator[KeyStore]:
+    """Open the store that the settings name: the one place that chooses."""
+    timeout_s, log_size = settings.store_timeout_s, settings.change_log_size
+    if settings.redis_url is not None:
+        shared = RedisKeyStore(
+            settings.redis_url, namespace=settings.store_namespace, timeout_s=timeout_s, change_log_size=log_size
+        )
+        await shared.open()
+        try:
+            yield shared
+        finally:
+            await shared.close()
+        return
+    file = SqliteKeyStore(settings.store_path, timeout_s=timeout_s, change_log_size=log_size)
+    await file.open()
+    try:
+        yield file
     finally:
-        store.close()
+        file.close()
 
 
 def _peppers(settings: AuthSettings) -> Peppers:
@@ -121,6 +142,8 @@ def _peppers(settings: AuthSettings) -> Peppers:
             "pepper file made: back it up apart from the store; without it no key of the store is good",
             path=str(settings.pepper_path),
         )
+        if settings.redis_url is not None:
+            log.warning("every auth service on this Redis needs the same pepper: set TIDEWIRE_AUTH_PEPPER for all")
     return peppers
 
 
@@ -130,7 +153,7 @@ async def _development_keys(settings: AuthSettings, store: KeyStore, peppers: Pe
         found = await store.development_key_ids()
         if found:
             raise StartRefusedError(
-                f"the key store {settings.store_path} holds development keys ({', '.join(found)});"
+                f"the key store {_store_name(settings)} holds development keys ({', '.join(found)});"
                 " remove them with: python -m auth_service remove-development-keys"
                 f" --data-dir {settings.data_dir}, or use another --data-dir"
             )
@@ -139,9 +162,9 @@ async def _development_keys(settings: AuthSettings, store: KeyStore, peppers: Pe
     from auth_service.core.development_keys import DEVELOPMENT_KEY_IDS, development_records, restored
 
     for fresh in development_records(peppers, now_ms(SystemClock())):
-        if await store.get(fresh.key_id) is None:
+        try:
             await store.create(fresh)
-        else:
+        except KeyExistsError:  # since the last start, or since another process started a moment ago
             await store.update(fresh.key_id, lambda stored, fresh=fresh: restored(fresh, stored))  # type: ignore[misc]
     log.warning(
         "DEVELOPMENT MODE: anyone may enter with the development keys, which everybody knows;"
@@ -149,6 +172,10 @@ async def _development_keys(settings: AuthSettings, store: KeyStore, peppers: Pe
         key_ids=sorted(DEVELOPMENT_KEY_IDS.values()),
     )
     return DEVELOPMENT_KEY_IDS
+
+
+def _store_name(settings: AuthSettings) -> str:
+    return shown_url(settings.redis_url) if settings.redis_url is not None else str(settings.store_path)
 
 
 def _server(

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic.config import JsonDict
@@ -16,6 +17,27 @@ _SQLITE: Final = "sqlite://"
 _SECONDS: Final[JsonDict] = {"unit": "seconds"}
 
 
+def _is_file_url(url: str) -> bool:
+    return url.startswith(f"{_SQLITE}/") and len(url) > len(_SQLITE) + 1
+
+
+def _is_redis_url(url: str) -> bool:
+    """Return whether a URL can only be read in one way, so that no part of a password is taken for something else."""
+    try:
+        parts = urlsplit(url)
+        if parts.scheme == "unix":
+            return parts.netloc in ("", parts.netloc.rpartition("@")[0] + "@") and len(parts.path) > 1
+        # Reading the port is what raises when it is none.
+        return (
+            parts.scheme in ("redis", "rediss")
+            and bool(parts.hostname)
+            and (parts.port or 1) > 0
+            and (parts.path.strip("/").isdigit() or not parts.path.strip("/"))
+        )
+    except ValueError:
+        return False
+
+
 class AuthSettings(ServiceSettings):
     """What an operator can set for the auth service."""
 
@@ -24,8 +46,15 @@ class AuthSettings(ServiceSettings):
     host: str = Field("127.0.0.1", description="Address to listen on")
     port: int = Field(50051, ge=0, le=65535, description="Port to listen on; 0: any free one")
     data_dir: Path = Field(Path(".tidewire"), description="Folder of the key store and the pepper file")
-    store_url: str = Field(
-        "", description="Key store, sqlite:///path/to/file; empty: the file auth.db in the data folder"
+    store_url: SecretStr | None = Field(
+        None,
+        description="Key store: sqlite:///path/to/file, or redis://, rediss:// or unix:// with the password in it;"
+        " not set: the file auth.db in the data folder",
+    )
+    store_namespace: str = Field(
+        "tidewire",
+        pattern=r"^[A-Za-z0-9_.:-]{1,64}$",
+        description="Begins the name of every key in Redis, so that several installations may share one",
     )
     pepper: SecretStr | None = Field(
         None,
@@ -51,11 +80,14 @@ class AuthSettings(ServiceSettings):
 
     @field_validator("store_url")
     @classmethod
-    def _known_store(cls, url: str) -> str:
-        if url and not (url.startswith(f"{_SQLITE}/") and len(url) > len(_SQLITE) + 1):
-            scheme = url.partition(":")[0]
-            raise ValueError(f"sqlite:///path/to/file; there is no store for the scheme {scheme!r}")
-        return url
+    def _known_store(cls, url: SecretStr | None) -> SecretStr | None:
+        text = url.get_secret_value() if url else ""
+        if text and not (_is_file_url(text) or _is_redis_url(text)):
+            raise ValueError(
+                "must be sqlite:///path/to/file, redis://host:port, rediss://host:port or unix:///path;"
+                " special characters of a password are written as %XX"
+            )
+        return url if text else None
 
     @field_validator("pepper")
     @classmethod
@@ -80,9 +112,17 @@ class AuthSettings(ServiceSettings):
         return self.mode == "development" and self.development_keys is not False
 
     @property
+    def redis_url(self) -> str | None:
+        """The URL of the key store, password included, if it is a Redis."""
+        url = self.store_url.get_secret_value() if self.store_url else ""
+        return url if _is_redis_url(url) else None
+
+    @property
     def store_path(self) -> Path:
-        """The file of the key store."""
-        return Path(self.store_url.removeprefix(_SQLITE)) if self.store_url else self.data_dir / STORE_FILE
+        """The file of the key store, if it is a file."""
+        if self.store_url is None:
+            return self.data_dir / STORE_FILE
+        return Path(self.store_url.get_secret_value().removeprefix(_SQLITE))
 
     @property
     def pepper_path(self) -> Path:

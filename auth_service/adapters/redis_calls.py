@@ -86,7 +86,7 @@ class RedisCalls:
                     await self._client.aclose()
                     self._client = self._cluster()
                     await self._client.initialize()
-        except (*_FAULTS, ValueError) as error:
+        except (*_FAULTS, ValueError, TypeError) as error:  # the last two for options in the URL that are none
             await self.close()
             raise StoreUnavailableError(f"the key store {self.where} cannot be opened: {error}") from None
         version = str(info.get("redis_version", ""))

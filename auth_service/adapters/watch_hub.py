@@ -1,7 +1,7 @@
 """Tells watchers of every key change, in order, from the store's change log.
 
-One task reads the log: at once after a change made here, when the next key expires, and every `checkpoint_s`
-for changes made by other processes. What it read goes to the cache of records first, then to the watchers.
+One task reads the log: at once after a change made here, when the next key expires, and every `poll_s` for changes
+made by other processes. What it read goes to the cache of records first, then to the watchers.
 A checkpoint is a promise that the log was read up to it: while the store does not answer there is none, so
 that watchers notice.
 """
@@ -107,10 +107,11 @@ class WatchHub:
     Args:
         store: whose log is read, and whose cache is kept true.
         clock: the present moment.
-        checkpoint_s: seconds between checkpoints, and between looks for changes of other processes.
+        checkpoint_s: seconds between checkpoints.
         queue_size: changes that may wait for one watcher.
         max_watchers: streams that may be open at once.
         stale_after_s: without a look at the log for so long, cached records are dropped.
+        poll_s: seconds between looks for changes of other processes; None: as between checkpoints.
     """
 
     def __init__(
@@ -122,10 +123,12 @@ class WatchHub:
         queue_size: int,
         max_watchers: int,
         stale_after_s: float,
+        poll_s: float | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._checkpoint_s = checkpoint_s
+        self._poll_s = checkpoint_s if poll_s is None else poll_s
         self._queue_size = queue_size
         self._max_watchers = max_watchers
         self._stale_after_s = stale_after_s
@@ -152,7 +155,7 @@ class WatchHub:
         next_checkpoint = self._clock.monotonic() + self._checkpoint_s
         while True:
             self._wake.clear()
-            wait_s = self._checkpoint_s
+            wait_s = self._poll_s
             try:
                 wait_s = min(wait_s, await self._look())
             except StoreUnavailableError:

@@ -24,7 +24,7 @@ SERVICES: dict[str, type[ServiceSettings]] = {
     "session_service": SessionSettings,
     "ws_edge": EdgeSettings,
 }
-SECRETS = ("service_token", "pepper")
+SECRETS = ("service_token", "pepper", "store_url")
 DEADLINE_S = 30
 
 
@@ -117,9 +117,16 @@ def test_pepper_that_is_not_allowed_is_not_shown(tmp_path: Path) -> None:
     assert "canary" not in result.stderr
 
 
+def test_key_store_that_there_is_not_is_refused_and_not_shown(tmp_path: Path) -> None:
+    result = run("auth_service", tmp_path, TIDEWIRE_AUTH_STORE_URL="mysql://user:canary@host/0")
+    assert result.returncode == 2
+    assert result.stderr.startswith("TIDEWIRE_AUTH_STORE_URL: the value given is not allowed: must be sqlite:///path")
+    assert "canary" not in result.stderr
+
+
 @pytest.mark.parametrize(
     ("module", "name", "scheme"),
-    [("auth_service", "TIDEWIRE_AUTH_STORE_URL", "mysql"), ("session_service", "TIDEWIRE_SESSION_ENGINE_URL", "redis")],
+    [("session_service", "TIDEWIRE_SESSION_ENGINE_URL", "redis")],
 )
 def test_store_that_there_is_not_is_refused(module: str, name: str, scheme: str, tmp_path: Path) -> None:
     result = run(module, tmp_path, **{name: f"{scheme}://host/0"})

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from auth_service.adapters.redis_calls import shown_url
 from auth_service.settings import AuthSettings
 from service_runtime.settings import SettingsError, make_settings
 
@@ -32,10 +33,57 @@ def test_files_lie_in_the_data_folder_unless_said_otherwise() -> None:
     assert make_settings(AuthSettings, {"store_url": "sqlite:///y/z.db"}).store_path == Path("/y/z.db")
 
 
-@pytest.mark.parametrize("url", ["redis://h", "sqlite://", "sqlite:///", "postgres:x", "x"])
-def test_other_stores_are_refused_by_name(url: str) -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite://",
+        "sqlite:///",
+        "postgres:x",
+        "x",
+        "redis://",
+        "redis://h:port",
+        "redis://:pa/word@h",
+        "redis://:1/word@h",
+        "unix://",
+        "unix://word/path",
+        "unix://:pa/word@/path",
+    ],
+)
+def test_other_stores_are_refused_and_not_shown(url: str) -> None:
     text = refused(store_url=url)
-    assert text.startswith(f"TIDEWIRE_AUTH_STORE_URL: {url} is not allowed: must be sqlite:///path/to/file")
+    assert text.startswith(
+        "TIDEWIRE_AUTH_STORE_URL: the value given is not allowed: must be sqlite:///path/to/file, redis:"
+    )
+    assert "word" not in text.replace("password", "")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://h",
+        "redis://:secret@h:1/2",
+        "rediss://user:secret@h:1?ssl_ca_certs=/x",
+        "unix:///s",
+        "unix://user:secret@/s?db=1",
+        "redis://[::1]:1/0",
+    ],
+)
+def test_a_store_on_redis_whose_password_is_never_shown(url: str) -> None:
+    settings = make_settings(AuthSettings, {"store_url": url})
+    assert settings.redis_url == url
+    assert "secret" not in repr(settings).replace("secret_", "")
+    assert "secret" not in shown_url(url)
+
+
+def test_a_file_is_no_redis() -> None:
+    assert make_settings(AuthSettings, {}).redis_url is None
+    assert make_settings(AuthSettings, {"store_url": "sqlite:///y/z.db"}).redis_url is None
+    assert make_settings(AuthSettings, {"store_url": ""}).store_path == Path(".tidewire/auth.db")
+
+
+@pytest.mark.parametrize("namespace", ["", "a{b", "a b", "x" * 65])
+def test_a_namespace_must_not_break_the_hash_tag(namespace: str) -> None:
+    assert refused(store_namespace=namespace).startswith("TIDEWIRE_AUTH_STORE_NAMESPACE: ")
 
 
 def test_peppers_are_checked_and_never_shown() -> None:
