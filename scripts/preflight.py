@@ -24,6 +24,7 @@ PACKAGES: Final = (
     "prometheus_client",
     "pydantic",
     "pydantic_settings",
+    "redis",
     "structlog",
     "uvloop",
 )

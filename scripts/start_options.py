@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from scripts.environment import ROOT, SetupError
+from scripts.environment import ROOT
 
 DEFAULT_DATA_DIR: Final = ROOT / ".tidewire"
 _DEFAULT_PORTS: Final = (("edge", 8000), ("auth", 50051), ("session", 50052))
@@ -23,12 +23,14 @@ class Wishes:
         data_dir: For all services.
         mode: `development` or `production`.
         json_logs: Whether the services are to write JSON lines.
+        redis: URL of the Redis that keeps all state; None: SQLite files in the data folder. It may hold a password.
     """
 
     ports: Mapping[str, int | None]
     data_dir: Path | None = None
     mode: str | None = None
     json_logs: bool = False
+    redis: str | None = field(default=None, repr=False)
 
     @property
     def run_dir(self) -> Path:
@@ -37,17 +39,9 @@ class Wishes:
 
 
 def wishes(options: argparse.Namespace, *, mode: str | None, json_logs: bool = False) -> Wishes:
-    """Return what the command line asks for.
-
-    Raises:
-        SetupError: it asks for what there is not.
-    """
-    if options.redis is not None:
-        raise SetupError(
-            "--redis: this release has no Redis engine; state is kept in SQLite files in the data folder. Leave --redis out"
-        )
+    """Return what the command line asks for."""
     ports = {name: getattr(options, f"{name}_port") for name, _ in _DEFAULT_PORTS}
-    return Wishes(ports, options.data_dir, mode, json_logs)
+    return Wishes(ports, options.data_dir, mode, json_logs, options.redis)
 
 
 def add_start_options(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +54,11 @@ def add_start_options(parser: argparse.ArgumentParser) -> None:
             help=f"port of the {name} service; 0: any free one (default: TIDEWIRE_{name.upper()}_PORT, or {default})",
         )
     data_dir_option(parser)
-    parser.add_argument("--redis", metavar="URL", help="keep state in Redis; this release has no Redis engine yet")
+    parser.add_argument(
+        "--redis",
+        metavar="URL",
+        help="keep all state in this Redis instead of SQLite files; it may hold a password: redis://:password@host:port",
+    )
 
 
 def data_dir_option(parser: argparse.ArgumentParser) -> None:

@@ -127,7 +127,10 @@ class Keeper:
         command = self.plan.command(sys.executable, self._ready_file, self._port, self._addresses)
         self._started_at_s = time.monotonic()
         self._child = await Child.start(
-            command, child_environment(), self._ready_file, lambda line: self._output.service_line(self.name, line)
+            command,
+            child_environment(self.plan),
+            self._ready_file,
+            lambda line: self._output.service_line(self.name, line),
         )
         try:
             self.facts = await asyncio.wait_for(self._child.listening(), LISTEN_DEADLINE_S)

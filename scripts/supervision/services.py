@@ -39,6 +39,7 @@ class ServiceKind:
         settings: Its settings.
         peers: Which setting names the address of which other service.
         serves_grpc: Whether it is asked by gRPC; else by HTTP.
+        store: Which setting says where its state is; empty: it has none.
     """
 
     name: str
@@ -46,12 +47,13 @@ class ServiceKind:
     settings: type[ServiceSettings]
     peers: Mapping[str, str] = field(default_factory=dict)
     serves_grpc: bool = True
+    store: str = ""
 
 
 # In the order of starting: each comes after those that it calls.
 KINDS: Final = (
-    ServiceKind("auth", "auth_service", AuthSettings),
-    ServiceKind("session", "session_service", SessionSettings, {"auth_target": "auth"}),
+    ServiceKind("auth", "auth_service", AuthSettings, store="store_url"),
+    ServiceKind("session", "session_service", SessionSettings, {"auth_target": "auth"}, store="engine_url"),
     ServiceKind(
         "edge", "ws_edge", EdgeSettings, {"auth_target": "auth", "session_target": "session"}, serves_grpc=False
     ),
@@ -65,12 +67,14 @@ class ServicePlan:
     Args:
         kind: Which.
         settings: What it will find.
-        flags: What it is given, by name of the setting.
+        flags: What it is given on its command line, by name of the setting.
+        variables: What it is given in its environment, where other users of the machine cannot read it.
     """
 
     kind: ServiceKind
     settings: ServiceSettings
     flags: Mapping[str, str]
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def name(self) -> str:
@@ -115,8 +119,10 @@ def plan_services(wishes: Wishes) -> list[ServicePlan]:
     plans, problems = [], []
     for kind in KINDS:
         flags = _flags(kind, wishes)
+        secrets = {kind.store: wishes.redis} if kind.store and wishes.redis is not None else {}
+        variables = {variable(kind.settings, name): value for name, value in secrets.items()}
         try:
-            plans.append(ServicePlan(kind, make_settings(kind.settings, flags), flags))
+            plans.append(ServicePlan(kind, make_settings(kind.settings, {**flags, **secrets}), flags, variables))
         except SettingsError as error:
             problems += str(error).splitlines()
     if problems:
@@ -130,10 +136,10 @@ def _tidy(problems: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(shown))
 
 
-def child_environment() -> dict[str, str]:
-    """Return the variables of a service's process: this checkout is importable, installed or not."""
+def child_environment(plan: ServicePlan) -> dict[str, str]:
+    """Return the variables of a service's process: its own, and this checkout is importable, installed or not."""
     path = [str(ROOT), str(ROOT / "protos"), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(path), "PYTHONUNBUFFERED": "1"}
+    return {**os.environ, **plan.variables, "PYTHONPATH": os.pathsep.join(path), "PYTHONUNBUFFERED": "1"}
 
 
 def address(host: str, port: int) -> str:

@@ -15,6 +15,7 @@ import pytest
 
 from tests.support.commands import ANY_PORTS, Command, Status, kill_if_there, run_script, runs
 from tests.support.http_client import http
+from tests.support.redis_server import RedisServer
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.integration
@@ -221,10 +222,26 @@ def test_production_mode_without_a_service_token_is_refused(tmp_path: Path) -> N
     assert "TIDEWIRE_SERVICE_TOKEN" in refused.out
 
 
-def test_redis_is_refused_with_the_reason(tmp_path: Path) -> None:
-    refused = run_script("manage.py", "start", "--this-python", "--redis", "redis://localhost", directory=tmp_path)
+def test_everything_on_one_redis(tmp_path: Path) -> None:
+    """Ready comes when a message has gone round through Redis; no SQLite file is made, and the password is shown nowhere."""
+    redis = RedisServer(tmp_path / "redis", {"requirepass": "canary-password"})
+    redis.start()
+    try:
+        url = redis.url.replace("redis://", "redis://:canary-password@")
+        with started(tmp_path, "--redis", url) as command:
+            assert not list((tmp_path / "data").glob("*.db"))
+            command.send(signal.SIGTERM)
+            assert command.finish(END_DEADLINE_S) == 0
+            assert "canary-password" not in command.out + command.err
+    finally:
+        redis.stop()
+
+
+def test_redis_that_is_no_url_is_refused_without_showing_it(tmp_path: Path) -> None:
+    refused = run_script("manage.py", "start", "--this-python", "--redis", "http://:pass@localhost", directory=tmp_path)
     assert refused.process.returncode == 1
-    assert "this release has no Redis engine" in refused.err
+    assert "TIDEWIRE_AUTH_STORE_URL" in refused.out + refused.err
+    assert "pass@" not in refused.out + refused.err
 
 
 def test_status_without_a_run(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from scripts import manage
-from scripts.environment import SetupError
 from scripts.start_options import DEFAULT_DATA_DIR, wishes
 
 
@@ -48,6 +47,7 @@ def test_what_is_no_port_is_refused(port: str, capsys: pytest.CaptureFixture[str
     assert "is not a port: 0 to 65535" in capsys.readouterr().err
 
 
-def test_redis_is_refused() -> None:
-    with pytest.raises(SetupError, match="no Redis engine"):
-        wishes(manage._parse(["start", "--redis", "redis://localhost"]), mode=None)
+def test_redis_is_asked_for() -> None:
+    asked = wishes(manage._parse(["start", "--redis", "redis://:pass@localhost"]), mode=None)
+    assert asked.redis == "redis://:pass@localhost"
+    assert "pass@" not in repr(asked)

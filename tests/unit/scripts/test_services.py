@@ -10,7 +10,7 @@ import pytest
 from scripts.start_options import DEFAULT_DATA_DIR, Wishes
 from scripts.supervision.keeper import how
 from scripts.supervision.ports import port_problems
-from scripts.supervision.services import MISSING_CREDENTIAL, ServicePlan, address, plan_services
+from scripts.supervision.services import MISSING_CREDENTIAL, ServicePlan, address, child_environment, plan_services
 from scripts.supervision.supervisor import LEAD_S, end_deadline_s
 from service_runtime.settings import SettingsError
 
@@ -130,3 +130,21 @@ def test_an_address_of_another_machine_is_a_problem(monkeypatch: pytest.MonkeyPa
 )
 def test_how_a_process_ended(code: int, words: str) -> None:
     assert how(code) == words
+
+
+def test_redis_goes_to_the_services_that_keep_state_and_is_on_no_command_line() -> None:
+    made = plans(redis="redis://:pass@localhost:6379/0")
+    assert made["auth"].variables == {"TIDEWIRE_AUTH_STORE_URL": "redis://:pass@localhost:6379/0"}
+    assert made["session"].variables == {"TIDEWIRE_SESSION_ENGINE_URL": "redis://:pass@localhost:6379/0"}
+    assert made["edge"].variables == {}
+    for plan in made.values():
+        assert not [word for word in plan.command("/python", Path("/x"), 0, ADDRESSES) if "pass@" in word]
+        assert "pass@" not in repr(plan)
+    assert child_environment(made["auth"])["TIDEWIRE_AUTH_STORE_URL"] == "redis://:pass@localhost:6379/0"
+
+
+def test_a_redis_url_that_is_none_is_refused_without_showing_it() -> None:
+    with pytest.raises(SettingsError) as refused:
+        plans(redis="http://:pass@localhost")
+    assert "TIDEWIRE_AUTH_STORE_URL" in str(refused.value)
+    assert "pass@" not in str(refused.value)
