@@ -22,6 +22,7 @@ from session_service.adapters.cluster_local import LocalCluster
 from session_service.adapters.edge_commands import EdgeCommands
 from session_service.adapters.edge_outbox import EdgeOutbox
 from session_service.adapters.edge_queries import EdgeQueries
+from session_service.adapters.engine_redis import RedisEngine
 from session_service.adapters.engine_sqlite import SqliteEngine
 from session_service.adapters.grpc_caller import Callers
 from session_service.adapters.grpc_edge_stream import SERVICE_NAME, EdgeStreamServicer
@@ -30,9 +31,11 @@ from session_service.adapters.grpc_threads import ThreadServicer
 from session_service.adapters.live_channels import LiveChannels
 from session_service.adapters.metrics_prometheus import EngineMetrics, StreamMetrics
 from session_service.adapters.publishing import Publisher
+from session_service.adapters.redis_commands import RedisSettings
 from session_service.adapters.sqlite_ops import WriterSettings
 from session_service.core.errors import SessionError
 from session_service.core.hub import Hub
+from session_service.core.ports import Engine
 from session_service.core.ring import RingBudget
 from session_service.core.sessions import Edge
 from session_service.settings import SessionSettings
@@ -45,7 +48,7 @@ SERVICE_NAMES: Final = (
     threads_pb2.DESCRIPTOR.services_by_name["ThreadService"].full_name,
 )
 EMBEDDED_ID: Final = "embedded"
-"""Names the canaries of the one process that a SQLite file has, the same after each restart."""
+"""Names the canaries of the one process that a SQLite file has, the same after each restart; on Redis each has its own."""
 EPOCH_BYTES: Final = 9
 
 log = get_logger("session_service")
@@ -75,7 +78,7 @@ class SessionServer:
             self._cluster,
             SystemClock(),
             self._metrics,
-            service_id=EMBEDDED_ID,
+            service_id=EMBEDDED_ID if settings.redis_url is None else new_id(),
             edge_grace_s=settings.edge_grace_s,
             linger_s=settings.channel_linger_s,
             max_channels=settings.max_active_channels,
@@ -172,7 +175,17 @@ class SessionServer:
                 )
 
 
-def _engine(settings: SessionSettings) -> SqliteEngine:
+def new_epoch() -> str:
+    """Return a name that no epoch had."""
+    return secrets.token_urlsafe(EPOCH_BYTES)
+
+
+def _engine(settings: SessionSettings) -> Engine:
+    """Return the engine that the settings name."""
+    return _sqlite_engine(settings) if settings.redis_url is None else _redis_engine(settings, settings.redis_url)
+
+
+def _sqlite_engine(settings: SessionSettings) -> SqliteEngine:
     clock = SystemClock()
     writer = WriterSettings(
         retention=settings.retention,
@@ -181,11 +194,30 @@ def _engine(settings: SessionSettings) -> SqliteEngine:
         max_threads=settings.max_threads,
         now_s=clock.now,
         monotonic_s=clock.monotonic,
-        new_epoch=lambda: secrets.token_urlsafe(EPOCH_BYTES),
+        new_epoch=new_epoch,
     )
     return SqliteEngine(
         settings.store_path,
         writer,
+        timeout_s=settings.engine_timeout_s,
+        max_pending=settings.engine_max_pending,
+        max_pending_bytes=settings.engine_max_pending_bytes,
+        metrics=EngineMetrics(REGISTRY),
+    )
+
+
+def _redis_engine(settings: SessionSettings, url: str) -> RedisEngine:
+    redis = RedisSettings(
+        url,
+        settings.retention,
+        namespace=settings.redis_namespace,
+        idempotency_window_s=settings.idempotency_window_s,
+        max_threads=settings.max_threads,
+        wait_replicas=settings.redis_wait_replicas,
+        new_epoch=new_epoch,
+    )
+    return RedisEngine(
+        redis,
         timeout_s=settings.engine_timeout_s,
         max_pending=settings.engine_max_pending,
         max_pending_bytes=settings.engine_max_pending_bytes,

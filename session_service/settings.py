@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
-from pydantic import Field, JsonValue, field_validator
+from pydantic import Field, JsonValue, SecretStr, field_validator
 
 from service_runtime.settings import ServiceSettings, settings_config
 from session_service.core.retention import MAX_BOUND, RetentionPolicy, RetentionRule, parse_rules
@@ -19,6 +20,28 @@ def _unit(unit: str) -> dict[str, JsonValue]:
     return {"unit": unit}
 
 
+def _is_file_url(url: str) -> bool:
+    return url.startswith(f"{_SQLITE}/") and len(url) > len(_SQLITE) + 1
+
+
+def is_redis_url(url: str) -> bool:
+    """Return whether a URL names one Redis, and can only be read in one way, whatever its password."""
+    try:
+        parts = urlsplit(url)
+        database = parts.path.strip("/")
+        if parts.scheme == "unix":
+            return len(parts.path) > 1 and not parts.netloc.rpartition("@")[2]
+        # Reading the port is what raises when it is none.
+        return (
+            parts.scheme in ("redis", "rediss")
+            and bool(parts.hostname)
+            and (parts.port or 1) > 0
+            and (database.isdigit() or not database)
+        )
+    except ValueError:
+        return False
+
+
 class SessionSettings(ServiceSettings):
     """What an operator can set for the session service."""
 
@@ -27,8 +50,22 @@ class SessionSettings(ServiceSettings):
     host: str = Field("127.0.0.1", description="Address to listen on")
     port: int = Field(50052, ge=0, le=65535, description="Port to listen on; 0: any free one")
     data_dir: Path = Field(Path(".tidewire"), description="Folder of the message store")
-    engine_url: str = Field(
-        "", description="Message store, sqlite:///path/to/file; empty: the file session.db in the data folder"
+    engine_url: SecretStr | None = Field(
+        None,
+        description="Message store: sqlite:///path/to/file, or redis://, rediss:// or unix:// with the password in it;"
+        " not set: the file session.db in the data folder",
+    )
+    redis_namespace: str = Field(
+        "tidewire",
+        pattern=r"^[A-Za-z0-9_.:-]{1,64}$",
+        description="Begins the name of every key in Redis, so that several installations may share one",
+    )
+    redis_wait_replicas: int = Field(
+        0,
+        ge=0,
+        le=16,
+        description="Replicas of Redis that must have a message before it is confirmed",
+        json_schema_extra=_unit("replicas"),
     )
     engine_timeout_s: float = Field(
         5.0,
@@ -116,11 +153,14 @@ class SessionSettings(ServiceSettings):
 
     @field_validator("engine_url")
     @classmethod
-    def _known_engine(cls, url: str) -> str:
-        if url and not (url.startswith(f"{_SQLITE}/") and len(url) > len(_SQLITE) + 1):
-            scheme = url.partition(":")[0]
-            raise ValueError(f"sqlite:///path/to/file; there is no engine for the scheme {scheme!r}")
-        return url
+    def _known_engine(cls, url: SecretStr | None) -> SecretStr | None:
+        text = url.get_secret_value() if url else ""
+        if text and not (_is_file_url(text) or is_redis_url(text)):
+            raise ValueError(
+                "must be sqlite:///path/to/file, redis://host:port, rediss://host:port or unix:///path;"
+                " special characters of a password are written as %XX"
+            )
+        return url if text else None
 
     @field_validator("retention_rules")
     @classmethod
@@ -129,9 +169,20 @@ class SessionSettings(ServiceSettings):
         return text
 
     @property
+    def redis_url(self) -> str | None:
+        """The Redis of the message store, if it is one."""
+        url = self._engine_url
+        return url if is_redis_url(url) else None
+
+    @property
     def store_path(self) -> Path:
-        """The file of the message store."""
-        return Path(self.engine_url.removeprefix(_SQLITE)) if self.engine_url else self.data_dir / STORE_FILE
+        """The file of the message store, if it is one."""
+        url = self._engine_url
+        return Path(url.removeprefix(_SQLITE)) if url else self.data_dir / STORE_FILE
+
+    @property
+    def _engine_url(self) -> str:
+        return self.engine_url.get_secret_value() if self.engine_url else ""
 
     @property
     def retention(self) -> RetentionPolicy:

@@ -100,7 +100,7 @@ class Names:
     """
 
     def __init__(self, namespace: str) -> None:
-        self._prefix = f"{namespace}:" + "{"
+        self._prefix = f"{namespace}:session:" + "{"
         self._skip = len(self._prefix.encode())
 
     def key(self, topic: str, kind: str) -> str:

@@ -12,23 +12,11 @@ from redis.exceptions import RedisError
 
 from session_service.core.errors import EngineUnavailable
 
-SCHEMES: Final = ("redis", "rediss", "unix")
 MAX_CONNECT_S: Final = 2.0
 CANCEL_AGAIN_S: Final = 0.05
 
 FAULTS: Final = (RedisError, OSError, TimeoutError, asyncio.IncompleteReadError)
 """What a connection that does not work raises."""
-
-
-def check_url(url: str) -> None:
-    """Raise ValueError if no connection can be made from a URL; says what is allowed."""
-    scheme = url.partition("://")[0]
-    if scheme not in SCHEMES:
-        raise ValueError(f"one of redis://, rediss://, unix://; there is no engine for the scheme {scheme!r}")
-    try:
-        parse_url(url)
-    except ValueError:
-        raise ValueError(f"{scheme}://[user:password@]host:port/database; this one cannot be parsed") from None
 
 
 class Dialer:

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from session_service.adapters.redis_link import check_url
 from session_service.core.canary import canary_topic
 from session_service.core.errors import EngineTimeout, EngineUnavailable, SessionError
 from session_service.core.model import Position, Stored
@@ -67,7 +66,7 @@ async def stored_at_last(user: EngineUser, topic: str = TOPIC, **fields: object)
 
 async def heard(bench: RedisBench, admin: Redis, count: int, topic: str = TOPIC) -> None:
     """Return when so many connections listen to a topic."""
-    channel = f"{bench.namespace}:{{{topic}}}"
+    channel = f"{bench.namespace}:session:{{{topic}}}"
 
     async def listening() -> bool:
         return (await admin.pubsub_numsub(channel))[0][1] == count
@@ -225,7 +224,7 @@ async def test_history_that_went_back_gets_another_epoch(
     old = await user.subscribe()
     await user.fill(5)
     await heard(bench, admin, 1)
-    key = f"{bench.namespace}:{{{TOPIC}}}"
+    key = f"{bench.namespace}:session:{{{TOPIC}}}"
     await admin.hset(f"{key}:meta", "head", 3)
     await admin.delete(f"{key}:log")
     await admin.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
@@ -320,9 +319,3 @@ async def test_too_few_replicas_are_not_success(bench: RedisBench) -> None:
     user = await bench.open()
     with pytest.raises(EngineTimeout, match="replicas"):
         await user.append()
-
-
-@pytest.mark.parametrize("url", ["redis+cluster://a:1", "redis+sentinel://a:1/b", "http://a", "redis://a:x"])
-def test_other_urls_are_refused(url: str) -> None:
-    with pytest.raises(ValueError, match=r"redis://|cannot be parsed"):
-        check_url(url)
