@@ -128,7 +128,7 @@ class RedisCalls:
                 return await work
         except _FAULTS as error:
             metrics.STORE_ERRORS.inc()
-            log.error("store failed", error=repr(error), store=self.where)
+            log.error("store failed", error=f"{type(error).__name__}: {error}", store=self.where)
             raise StoreUnavailableError(_UNAVAILABLE) from None
         finally:
             self._waiting -= 1

@@ -159,6 +159,7 @@ class WatchHub:
             try:
                 wait_s = min(wait_s, await self._look())
             except StoreUnavailableError:
+                wait_s = self._checkpoint_s
                 self._doubt()
             else:
                 if self._clock.monotonic() >= next_checkpoint:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import secrets
 import shutil
 import signal
 import socket
@@ -13,15 +15,23 @@ import pytest
 from tests.support.waiting import wait_until
 
 PROGRAM = "redis-server"
+# Below the usual range of outgoing connections, and with room for the port of a cluster, 10,000 above.
+PORTS = range(20_000, 32_000)
 START_DEADLINE_S = 15.0
 STOP_DEADLINE_S = 10.0
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that nobody listens on.
+
+    Not one of those that the system gives to outgoing connections: while the server is dead, a client that tries again
+    and again would at last be given that very port, and be connected with itself.
+    """
+    while True:
+        port = secrets.choice(PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class RedisServer:
