@@ -14,6 +14,7 @@ from pathlib import Path
 import grpc
 import pytest
 
+from auth_service.adapters import redis_calls
 from auth_service.adapters.store_redis import RedisKeyStore
 from auth_service.core.errors import RevisionGoneError, StoreUnavailableError
 from tests.support.auth_client import AuthClient, assert_verdict, code_name, refused, state_name
@@ -276,3 +277,15 @@ def test_services_in_development_mode_start_together(redis: RedisServer, tmp_pat
     for process in started:
         process.wait_ready()
     assert [process.stop() for process in started] == [0, 0, 0]
+
+
+async def test_calls_that_wait_are_bounded(redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = await opened(redis, "bounded")
+    try:
+        monkeypatch.setattr(redis_calls, "MAX_WAITING_CALLS", 3)
+        answers = await asyncio.gather(*[store.get("k1") for _ in range(8)], return_exceptions=True)
+        assert answers[:3] == [None] * 3
+        assert {type(answer) for answer in answers[3:]} == {StoreUnavailableError}
+        assert await store.get("k1") is None
+    finally:
+        await store.close()
