@@ -59,6 +59,7 @@ from session_service.core.ports import EngineListener, OnStored, OnSubscribed
 log = get_logger("session_service.engine_redis")
 
 ACK_DELAY_S: Final = 0.05
+LOOK_AGAIN_S: Final = 0.25
 MAX_UNSAVED_ACKS: Final = 100_000
 MAX_WAITING: Final = 2_000_000
 MAX_WAITING_READS: Final = 4000
@@ -118,6 +119,7 @@ class RedisEngine:
         self._subscribing: dict[str, list[_Subscription]] = {}
         self._acks: dict[AckKey, AckValue] = {}
         self._ack_timer: asyncio.TimerHandle | None = None
+        self._failed_ack_saves = 0
         self._lane: Lane
         self._reads: Lane
         self._pubsub: PubSub
@@ -283,7 +285,7 @@ class RedisEngine:
         if isinstance(result, Position):
             self._feeds.look(topic, result)
         elif self._open:
-            self._pubsub.add(self._names.channel(topic))  # heard again, looked at again
+            asyncio.get_running_loop().call_later(LOOK_AGAIN_S, self._heard, self._names.channel(topic).encode())
 
     async def _read_on(self, topic: str, after: int) -> Stretch:
         return await self._queries.read(topic, after, FILL_MESSAGES, FILL_BYTES)
@@ -321,6 +323,8 @@ class RedisEngine:
             self._lane.submit(ACKNOWLEDGE.call(keys, *parts), partial(self._acks_saved, values))
 
     def _acks_saved(self, values: dict[AckKey, AckValue], reply: Reply | SessionError) -> None:
+        if isinstance(reply, SessionError):
+            self._failed_ack_saves += 1
         if isinstance(reply, SessionError) and self._open:
             for key, value in values.items():
                 newer = self._acks.get(key)
@@ -330,9 +334,10 @@ class RedisEngine:
     async def _acks_are_saved(self) -> None:
         """Return when what was acknowledged so far is stored; raises SessionError."""
         self._check_open()
+        failed = self._failed_ack_saves
         self._save_acks()
         await self._lane.ask(("PING",))  # behind them on the same connection
-        if self._acks:
+        if self._failed_ack_saves != failed:
             raise EngineUnavailable
 
     async def acknowledged(self, topic: str, client_id: str) -> Position | None:

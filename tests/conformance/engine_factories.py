@@ -76,11 +76,12 @@ class RedisBench(EngineBench):
     def __init__(self, folder: Path, server: RedisServer | None = None) -> None:
         super().__init__()
         self.server = server or shared_redis()
+        self.url = self.server.url
         self.namespace = f"test-{secrets.token_hex(6)}"
 
     def make(self, options: EngineOptions) -> RedisEngine:
         settings = RedisSettings(
-            self.server.url,
+            self.url,
             options.retention,
             namespace=self.namespace,
             idempotency_window_s=options.idempotency_window_s,
