@@ -22,6 +22,7 @@ from functools import partial
 from typing import Final
 
 from service_runtime.logs import get_logger
+from session_service.adapters.ack_values import AckKey, AckValue
 from session_service.adapters.metrics_prometheus import EngineMetrics
 from session_service.adapters.redis_commands import (
     ACKNOWLEDGE,
@@ -41,7 +42,6 @@ from session_service.adapters.redis_lane import Lane, Reply
 from session_service.adapters.redis_link import Dialer
 from session_service.adapters.redis_pubsub import PubSub
 from session_service.adapters.redis_queries import Queries, Stretch, reference_of
-from session_service.adapters.sqlite_ops import AckKey, AckValue
 from session_service.core.canary import is_canary
 from session_service.core.errors import EngineTimeout, EngineUnavailable, LimitExceeded, SessionError
 from session_service.core.model import (

@@ -16,11 +16,10 @@ from typing import Final, TypeVar
 
 from service_runtime.logs import get_logger
 from session_service.adapters import sqlite_reader as queries
+from session_service.adapters.ack_values import AckKey, AckValue
 from session_service.adapters.metrics_prometheus import EngineMetrics
 from session_service.adapters.sqlite_file import FileLock
 from session_service.adapters.sqlite_ops import (
-    AckKey,
-    AckValue,
     Append,
     CreateThread,
     Op,

@@ -10,9 +10,8 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, TypeVar
 
+from session_service.adapters.ack_values import AckKey, AckValue
 from session_service.adapters.sqlite_ops import (
-    AckKey,
-    AckValue,
     Append,
     Appended,
     CreateThread,

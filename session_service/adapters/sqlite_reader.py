@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from service_runtime.logs import get_logger
+from session_service.adapters.ack_values import AckValue
 from session_service.adapters.sqlite_file import open_reader
 from session_service.adapters.sqlite_group import MESSAGE_COLUMNS, THREAD_COLUMNS, message_of, thread_of
-from session_service.adapters.sqlite_ops import AckValue
 from session_service.core.errors import EngineTimeout, EngineUnavailable, LimitExceeded
 from session_service.core.model import (
     Page,
