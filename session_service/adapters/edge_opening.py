@@ -1,4 +1,8 @@
-"""Opening a session: it becomes a member of the broadcasts and of its inbox at once, behind what it missed of both."""
+"""Opening a session: it becomes a member of the broadcasts and of its inbox at once, behind what it missed of both.
+
+A session that the edge names after a reconnect lives already, and nobody waits for an answer: when the store fails it is not
+given up, or its client would stay connected and hear nothing. It is tried again until it succeeds.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from session_service.adapters import grpc_codec as codec
 from session_service.adapters import replay
 from session_service.adapters.edge_replay import ReplayHolds
 from session_service.adapters.edge_replies import EdgeReplies
-from session_service.adapters.edge_resubscription import Resubscriptions
+from session_service.adapters.edge_resubscription import RETRY_S, Resubscriptions
 from session_service.adapters.edge_tasks import EdgeTasks
 from session_service.adapters.live_channels import LiveChannels
 from session_service.adapters.replay import Replay
@@ -80,39 +84,52 @@ class SessionOpening:
         self._holds.hold(session)
         self._live.when_active(
             broadcast_topic(facts.domain, facts.workspace),
-            partial(self._broadcasts_active, command.ref, session, since),
-            partial(self._failed, command.ref, session),
+            partial(self._broadcasts_active, command, session, since),
+            partial(self._failed, command, session),
         )
 
-    def _broadcasts_active(self, ref: int, session: Session, since: StandingPositions, broadcasts: Channel) -> None:
+    def _broadcasts_active(
+        self, command: pb.Command, session: Session, since: StandingPositions, broadcasts: Channel
+    ) -> None:
         facts = session.facts
         broadcasts.pins += 1
         self._live.when_active(
             inbox_topic(facts.domain, facts.workspace, facts.client_id),
-            partial(self._inbox_active, ref, session, since, broadcasts),
-            partial(self._inbox_failed, ref, session, broadcasts),
+            partial(self._inbox_active, command, session, since, broadcasts),
+            partial(self._inbox_failed, command, session, broadcasts),
         )
 
     def _inbox_active(
-        self, ref: int, session: Session, since: StandingPositions, broadcasts: Channel, inbox: Channel
+        self, command: pb.Command, session: Session, since: StandingPositions, broadcasts: Channel, inbox: Channel
     ) -> None:
-        work = self._finish(ref, session, since, broadcasts, inbox)
-        if self._tasks.spawn(ref, session.number, work) is None:
+        work = self._finish(command, session, since, broadcasts, inbox)
+        if self._tasks.spawn(command.ref, session.number, work) is None:
             broadcasts.pins -= 1
             self._holds.release(session)
-            self._live.announce(self._live.hub.close_session(session))
+            self._give_up(command, session)
 
-    def _inbox_failed(self, ref: int, session: Session, broadcasts: Channel, error: SessionError) -> None:
+    def _inbox_failed(self, command: pb.Command, session: Session, broadcasts: Channel, error: SessionError) -> None:
         broadcasts.pins -= 1
-        self._failed(ref, session, error)
+        self._failed(command, session, error)
 
-    def _failed(self, ref: int, session: Session, error: SessionError) -> None:
+    def _failed(self, command: pb.Command, session: Session, error: SessionError) -> None:
         self._holds.release(session)
-        self._live.announce(self._live.hub.close_session(session))
-        self._replies.fail(ref, session.number, error)
+        self._give_up(command, session)
+        self._replies.fail(command.ref, session.number, error)
+
+    def _give_up(self, command: pb.Command, session: Session) -> None:
+        """Forget a session that could not be opened; one that lives already is tried again."""
+        if command.ref:
+            self._live.announce(self._live.hub.close_session(session))
+        elif not self._replies.closed:
+            asyncio.get_running_loop().call_later(RETRY_S, self._retry, command, session)
+
+    def _retry(self, command: pb.Command, session: Session) -> None:
+        if session.open and not self._replies.closed:
+            self.begin(command)
 
     async def _finish(
-        self, ref: int, session: Session, since: StandingPositions, broadcasts: Channel, inbox: Channel
+        self, command: pb.Command, session: Session, since: StandingPositions, broadcasts: Channel, inbox: Channel
     ) -> None:
         """Find what was missed, then make the session a member of both standing channels in one step."""
         inbox.pins += 1
@@ -122,9 +139,9 @@ class SessionOpening:
                 await asyncio.wait([busy])
                 past = await self._past(session, since, broadcasts, inbox)
             if session.open:
-                self._enter(ref, session, (broadcasts, inbox), past)
+                self._enter(command.ref, session, (broadcasts, inbox), past)
         except SessionError:
-            self._live.announce(self._live.hub.close_session(session))
+            self._give_up(command, session)
             raise
         finally:
             inbox.pins -= 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from tests.support.ledger import Place, Publisher, Subscriber, history
 from tests.support.processes import ServiceProcess
 from tests.support.protocol_client import new_name
+from tests.support.redis_server import RedisServer
 from tests.support.services import Gateway
 from tests.support.waiting import eventually
 
@@ -20,6 +22,7 @@ CLIENTS = 20
 CHANNELS = 10
 MESSAGES_OF_A_CLIENT = 500
 KEY = "valid-test-key"
+NO_LIMITS = {"frames-per-second": 0, "bytes-per-second": 0, "session-deadline-s": 10}
 
 
 def ws(edge: ServiceProcess) -> str:
@@ -35,18 +38,32 @@ async def confirmed(publishers: list[Publisher], count: int) -> None:
 
 @pytest.mark.timeout(180)
 async def test_every_service_killed_once(tmp_path: Path) -> None:
-    no_limits = {"frames-per-second": 0, "bytes-per-second": 0, "session-deadline-s": 10}
-    gateway = Gateway(tmp_path, edge=no_limits)
+    await killing(Gateway(tmp_path, edge=NO_LIMITS))
+
+
+@pytest.mark.timeout(180)
+async def test_every_service_and_redis_killed_once(tmp_path: Path) -> None:
+    redis = RedisServer(tmp_path / "redis")
+    redis.start()
+    try:
+        await killing(Gateway(tmp_path, edge=NO_LIMITS, redis=redis.url), redis)
+    finally:
+        redis.stop()
+
+
+async def killing(gateway: Gateway, redis: RedisServer | None = None) -> None:
+    """Start, run with every process killed once, and stop in order."""
     try:
         await asyncio.to_thread(gateway.start)
         staying = await asyncio.to_thread(gateway.another_edge, "staying")
-        await run(gateway, staying)
+        kills = [service.restart_after_kill9 for service in (gateway.auth, gateway.session, gateway.edge)]
+        await run(gateway, staying, kills if redis is None else [*kills, redis.restart])
         await asyncio.to_thread(gateway.stop)
     finally:
         gateway.kill()
 
 
-async def run(gateway: Gateway, staying: ServiceProcess) -> None:
+async def run(gateway: Gateway, staying: ServiceProcess, kills: list[Callable[[], None]]) -> None:
     """Publish through an edge that is killed; subscribe at one that stays."""
     workspace = new_name("w")
     channels = [f"room-{number}" for number in range(CHANNELS)]
@@ -58,9 +75,9 @@ async def run(gateway: Gateway, staying: ServiceProcess) -> None:
     ]
     publishing = [asyncio.create_task(publisher.run()) for publisher in publishers]
     total = CLIENTS * MESSAGES_OF_A_CLIENT
-    for service, share in ((gateway.auth, 0.15), (gateway.session, 0.35), (gateway.edge, 0.6)):
-        await confirmed(publishers, int(total * share))
-        await asyncio.to_thread(service.restart_after_kill9)
+    for place, kill in enumerate(kills, start=1):
+        await confirmed(publishers, total * place // (len(kills) + 2))
+        await asyncio.to_thread(kill)
     await asyncio.gather(*publishing)
     assert sum(len(publisher.confirmed) for publisher in publishers) == total
     assert min(publisher.connections for publisher in publishers) >= 2, "the edge was killed while all were publishing"

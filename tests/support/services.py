@@ -22,6 +22,7 @@ class Gateway:
         auth: More flags of the auth service, by name without `--`.
         session: More flags of the session service.
         edge: More flags of the edge.
+        redis: URL of the Redis that keeps everything; None: SQLite files.
     """
 
     def __init__(
@@ -31,11 +32,14 @@ class Gateway:
         auth: Mapping[str, object] | None = None,
         session: Mapping[str, object] | None = None,
         edge: Mapping[str, object] | None = None,
+        redis: str | None = None,
     ) -> None:
         self.directory = directory
         self.service_token = f"canary-token-{secrets.token_hex(16)}"
         self.canaries = {self.service_token}
         self._variables = {"TIDEWIRE_MODE": "development", "TIDEWIRE_SERVICE_TOKEN": self.service_token}
+        if redis is not None:
+            self._variables |= {"TIDEWIRE_AUTH_STORE_URL": redis, "TIDEWIRE_SESSION_ENGINE_URL": redis}
         self._session_flags = dict(session or {})
         self._edge_flags = dict(edge or {})
         self._auth_flags = {"data-dir": directory / "data", **(auth or {})}

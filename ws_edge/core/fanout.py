@@ -48,7 +48,7 @@ class Fanout:
 
     def resubscribed(self, topic_name: str, position: Position, failure: str | None) -> None:
         """Go on from a position; members are told when something is lost."""
-        topic = self._topics.reposition(topic_name, position)
+        topic = self._topics.reposition(topic_name, position, lossless=failure is None)
         if topic is None or failure is None:
             return
         self._stats.recoveries_failed += 1

@@ -88,10 +88,17 @@ class TopicTable:
             return Continuity.NEXT, topic
         return (Continuity.SEEN if offset <= topic.offset else Continuity.GAP), topic
 
-    def reposition(self, name: str, position: Position) -> Topic | None:
-        """Go on from a position, after a gap was healed or found to be beyond healing."""
+    def reposition(self, name: str, position: Position, *, lossless: bool) -> Topic | None:
+        """Go on from a position, after a gap was healed or found to be beyond healing.
+
+        Args:
+            name: The topic.
+            position: What is delivered next comes after it.
+            lossless: Nothing is missing before it: then what was delivered beyond it already is not delivered again.
+        """
         topic = self._topics.get(name)
         if topic is not None:
-            topic.epoch, topic.offset = position
             topic.healing = False
+            if not (lossless and topic.epoch == position.epoch and topic.offset > position.offset):
+                topic.epoch, topic.offset = position
         return topic

@@ -76,3 +76,15 @@ async def test_removing_a_stranger_changes_nothing() -> None:
     world.gateway.topics.remove("d/w/nowhere", bob.connection)
     assert world.gateway.topics.get("d/w/room") is not None
     assert alice.connection in world.gateway.topics.get("d/w/room").members  # type: ignore[union-attr]
+
+
+async def test_a_late_resubscription_does_not_deliver_twice() -> None:
+    """One that was tried again begins where the edge stood when it asked; since then it has gone on."""
+    world = World()
+    client = await world.member()
+    for offset in (6, 7):
+        world.gateway.fanout.deliver("d/w/room", stored(offset))
+    world.gateway.fanout.resubscribed("d/w/room", Position(EPOCH, 5), None)
+    for offset in (6, 7, 8):
+        world.gateway.fanout.deliver("d/w/room", stored(offset))
+    assert [frame["offset"] for frame in client.frames()] == [6, 7, 8]

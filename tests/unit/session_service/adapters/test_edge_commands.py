@@ -768,3 +768,27 @@ async def test_too_many_commands_at_once_are_refused(world: EdgeWorld, monkeypat
         assert (await stream.answer(question)).HasField("history")
     await stream.join(1, since=at(0))
     assert [channel.pins for channel in world.hub.channels.values()] == [0] * len(world.hub.channels)
+
+
+async def test_a_session_that_lives_already_is_opened_again_until_the_store_takes_it(
+    world: EdgeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a reconnect of the edge, while the store is away: its members hear everything when the store is back."""
+    monkeypatch.setattr("session_service.adapters.edge_resubscription.RETRY_S", 0.001)
+    monkeypatch.setattr("session_service.adapters.edge_opening.RETRY_S", 0.001)
+    world.engine.fill(TOPIC, 4)
+    stream = world.attach()
+    world.engine.fault = EngineUnavailable()
+    stream.send(1, silent=True, open_session=an_opening("alice"))
+    stream.send(silent=True, resubscribe=pb.Resubscribe(topic=TOPIC, position=at(1), sessions=[1]))
+    await stream.answer(stream.send(replay_done=pb.ReplayDone()))
+    assert set(stream.edge.sessions) == {1}
+    world.engine.fault = None
+    while not stream.offsets():
+        await stream.settled()
+    world.engine.say(TOPIC)
+    await stream.settled()
+    assert stream.offsets() == [2, 3, 4, 5]
+    (session,) = stream.edge.sessions.values()
+    while len(session.topics) < 3:
+        await stream.settled()
