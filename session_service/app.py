@@ -162,17 +162,21 @@ class SessionServer:
         healthy = True
         while True:
             await asyncio.sleep(self._settings.canary_interval_s)
-            problem = None
-            try:
-                await self._live.prove_engine(new_id(), self._settings.engine_timeout_s)
-            except SessionError as error:
-                problem = str(error)
+            problem = await self._engine_problem()
             if healthy != (problem is None):
                 healthy = problem is None
                 await self._server.set_serving(healthy)
-                log.log(
-                    20 if healthy else 40, "message store " + ("works again" if healthy else "fails"), cause=problem
-                )
+                if healthy:
+                    log.info("message store works again")
+                else:
+                    log.error("message store fails", cause=problem)
+
+    async def _engine_problem(self) -> str | None:
+        try:
+            await self._live.prove_engine(new_id(), self._settings.engine_timeout_s)
+        except SessionError as error:
+            return str(error)
+        return None
 
 
 def new_epoch() -> str:

@@ -11,13 +11,13 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-from typing import Final, Self
+from typing import Final
 
 import grpc
 from tidewire.session.v1 import message_pb2, session_pb2, session_pb2_grpc
 
 from tidewire_client.message import Data, Message, Position, data_bytes, message_of, position_of, time_of
-from tidewire_client.service_calls import ServiceCalls
+from tidewire_client.service_calls import ServiceCalls, ServiceClient
 
 DEFAULT_DEADLINE_S: Final = 5.0
 DEFAULT_ATTEMPT_S: Final = 2.0
@@ -96,7 +96,7 @@ _LOSSES: Final = {
 }
 
 
-class Channels:
+class Channels(ServiceClient):
     """The channels of one workspace; `async with` closes the connection at the end.
 
     Every method raises a `TidewireError` (the tree is in `tidewire_client.errors`), after it was repeated until its
@@ -125,28 +125,20 @@ class Channels:
         deadline_s: float = DEFAULT_DEADLINE_S,
         attempt_s: float = DEFAULT_ATTEMPT_S,
     ) -> None:
-        self._calls = ServiceCalls(
-            session_target,
-            service="session",
-            token=token,
-            credentials=credentials,
-            deadline_s=deadline_s,
-            attempt_s=attempt_s,
+        super().__init__(
+            ServiceCalls(
+                session_target,
+                service="session",
+                token=token,
+                credentials=credentials,
+                deadline_s=deadline_s,
+                attempt_s=attempt_s,
+            )
         )
         self._stub = session_pb2_grpc.SessionServiceStub(self._calls.channel)
         self._client_id = client_id
         self._domain = domain
         self._workspace = workspace
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """Close the connection."""
-        await self._calls.close()
 
     async def publish(
         self,

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Final, Self
+from typing import Final
 
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 from tidewire.auth.v1 import admin_pb2, admin_pb2_grpc, keys_pb2
 
-from tidewire_client.service_calls import ServiceCalls
+from tidewire_client.service_calls import ServiceCalls, ServiceClient
 from tidewire_client.verdict import KeyLimits, limits_of
 
 DEFAULT_DEADLINE_S: Final = 5.0
@@ -95,7 +95,7 @@ class KeyPage:
     next_page_token: str
 
 
-class KeyAdmin:
+class KeyAdmin(ServiceClient):
     """The client of the auth service for administrators; `async with` closes the connection at the end.
 
     Every method raises a `TidewireError` (the tree is in `tidewire_client.errors`).
@@ -117,25 +117,17 @@ class KeyAdmin:
         deadline_s: float = DEFAULT_DEADLINE_S,
         attempt_s: float = DEFAULT_ATTEMPT_S,
     ) -> None:
-        self._calls = ServiceCalls(
-            auth_target,
-            service="auth",
-            token=token,
-            credentials=credentials,
-            deadline_s=deadline_s,
-            attempt_s=attempt_s,
+        super().__init__(
+            ServiceCalls(
+                auth_target,
+                service="auth",
+                token=token,
+                credentials=credentials,
+                deadline_s=deadline_s,
+                attempt_s=attempt_s,
+            )
         )
         self._stub = admin_pb2_grpc.KeyAdminServiceStub(self._calls.channel)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """Close the connection."""
-        await self._calls.close()
 
     async def create(
         self,

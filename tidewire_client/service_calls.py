@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import grpc
 
@@ -114,6 +114,27 @@ class ServiceCalls:
             raise ServiceUnavailable(f"the {self._service} service cannot be reached") from None
         left_s = max(SHORTEST_ATTEMPT_S, end - asyncio.get_running_loop().time())
         return await method(request, metadata=self._metadata, timeout=left_s)
+
+
+class ServiceClient:
+    """A client that owns its calls; `async with` closes the connection at the end.
+
+    Args:
+        calls: The service's.
+    """
+
+    def __init__(self, calls: ServiceCalls) -> None:
+        self._calls = calls
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._calls.close()
 
 
 def _wait_if_refused(exc: Exception, count: int) -> float | None:

@@ -8,14 +8,13 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Self
 
 import grpc
 from tidewire.session.v1 import threads_pb2, threads_pb2_grpc
 
 from tidewire_client.channels import DEFAULT_ATTEMPT_S, DEFAULT_DEADLINE_S
 from tidewire_client.message import Data, Message, data_bytes, message_of, time_of
-from tidewire_client.service_calls import ServiceCalls
+from tidewire_client.service_calls import ServiceCalls, ServiceClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,7 @@ class ThreadMessagePage:
     total: int
 
 
-class Threads:
+class Threads(ServiceClient):
     """The threads of one workspace; `async with` closes the connection at the end. Permission: `threads`.
 
     Args:
@@ -85,27 +84,19 @@ class Threads:
         deadline_s: float = DEFAULT_DEADLINE_S,
         attempt_s: float = DEFAULT_ATTEMPT_S,
     ) -> None:
-        self._calls = ServiceCalls(
-            session_target,
-            service="session",
-            token=token,
-            credentials=credentials,
-            deadline_s=deadline_s,
-            attempt_s=attempt_s,
+        super().__init__(
+            ServiceCalls(
+                session_target,
+                service="session",
+                token=token,
+                credentials=credentials,
+                deadline_s=deadline_s,
+                attempt_s=attempt_s,
+            )
         )
         self._stub = threads_pb2_grpc.ThreadServiceStub(self._calls.channel)
         self._domain = domain
         self._workspace = workspace
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """Close the connection."""
-        await self._calls.close()
 
     async def create(
         self,

@@ -111,6 +111,7 @@ class EdgeStreamServicer:
                 del self._outboxes[edge_id]
             self._metrics.edges.set(len(self._outboxes))
             log.info("edge detached", edge_id=edge_id, overflowed=outbox.overflowed)
+            await asyncio.gather(reader, return_exceptions=True)
         if outbox.overflowed:
             self._metrics.cut_off.inc()
             raise LimitExceeded("the edge does not read what is sent to it")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.requirements import skip_without
 from tests.support.target import Target
 
 pytestmark = pytest.mark.integration
@@ -19,9 +20,9 @@ DEADLINE_S = 60
 def test_node_client(target: Target) -> None:
     node = shutil.which("node")
     if node is None:
-        pytest.skip("needs node")
+        skip_without("node")
     if not (FOLDER / "node_modules" / "ws").is_dir():
-        pytest.skip("needs the npm package ws: manage.py test installs it")
+        skip_without("the npm package ws")
     if not target.has_debug:
         pytest.skip("the debug endpoint is off there")
     done = subprocess.run(

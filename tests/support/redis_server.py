@@ -10,8 +10,7 @@ import socket
 import subprocess
 from pathlib import Path
 
-import pytest
-
+from tests.support.requirements import skip_without
 from tests.support.waiting import wait_until
 
 PROGRAM = "redis-server"
@@ -44,7 +43,7 @@ class RedisServer:
 
     def __init__(self, directory: Path, options: dict[str, str] | None = None) -> None:
         if shutil.which(PROGRAM) is None:
-            pytest.skip(f"{PROGRAM} is not installed")
+            skip_without(PROGRAM)
         self.directory = directory
         self.port = free_port()
         self.log_file = directory / "redis.log"
