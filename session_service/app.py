@@ -16,6 +16,7 @@ from service_runtime.grpc_server import GrpcServer
 from service_runtime.logs import get_logger
 from service_runtime.metrics import serve_metrics
 from service_runtime.process import announce_ready
+from service_runtime.redis_address import parse_redis_address
 from service_runtime.tls import channel_credentials
 from session_service.adapters.channel_queries import ChannelQueries
 from session_service.adapters.cluster_local import LocalCluster
@@ -212,7 +213,7 @@ def _sqlite_engine(settings: SessionSettings) -> SqliteEngine:
 
 def _redis_engine(settings: SessionSettings, url: str) -> RedisEngine:
     redis = RedisSettings(
-        url,
+        parse_redis_address(url),
         settings.retention,
         namespace=settings.redis_namespace,
         idempotency_window_s=settings.idempotency_window_s,

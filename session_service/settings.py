@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 from pydantic import Field, JsonValue, SecretStr, field_validator
 
+from service_runtime.redis_address import FORMS, is_redis_url, parse_redis_address
 from service_runtime.settings import ServiceSettings, settings_config
 from session_service.core.retention import MAX_BOUND, RetentionPolicy, RetentionRule, parse_rules
 
@@ -24,24 +24,6 @@ def _is_file_url(url: str) -> bool:
     return url.startswith(f"{_SQLITE}/") and len(url) > len(_SQLITE) + 1
 
 
-def is_redis_url(url: str) -> bool:
-    """Return whether a URL names one Redis, and can only be read in one way, whatever its password."""
-    try:
-        parts = urlsplit(url)
-        database = parts.path.strip("/")
-        if parts.scheme == "unix":
-            return len(parts.path) > 1 and not parts.netloc.rpartition("@")[2]
-        # Reading the port is what raises when it is none.
-        return (
-            parts.scheme in ("redis", "rediss")
-            and bool(parts.hostname)
-            and (parts.port or 1) > 0
-            and (database.isdigit() or not database)
-        )
-    except ValueError:
-        return False
-
-
 class SessionSettings(ServiceSettings):
     """What an operator can set for the session service."""
 
@@ -52,8 +34,9 @@ class SessionSettings(ServiceSettings):
     data_dir: Path = Field(Path(".tidewire"), description="Folder of the message store")
     engine_url: SecretStr | None = Field(
         None,
-        description="Message store: sqlite:///path/to/file, or redis://, rediss:// or unix:// with the password in it;"
-        " not set: the file session.db in the data folder",
+        description="Message store: sqlite:///path/to/file, or a Redis with the password in the URL: redis://host:port,"
+        " rediss:// for TLS, unix:///path, redis+sentinel://host:port,host:port/service,"
+        " redis+cluster://host:port,host:port; not set: the file session.db in the data folder",
     )
     redis_namespace: str = Field(
         "tidewire",
@@ -155,11 +138,10 @@ class SessionSettings(ServiceSettings):
     @classmethod
     def _known_engine(cls, url: SecretStr | None) -> SecretStr | None:
         text = url.get_secret_value() if url else ""
-        if text and not (_is_file_url(text) or is_redis_url(text)):
-            raise ValueError(
-                "must be sqlite:///path/to/file, redis://host:port, rediss://host:port or unix:///path;"
-                " special characters of a password are written as %XX"
-            )
+        if text and not _is_file_url(text):
+            if not text.startswith(("redis", "unix:")):
+                raise ValueError(f"must be sqlite:///path/to/file, {FORMS}")
+            parse_redis_address(text)
         return url if text else None
 
     @field_validator("retention_rules")

@@ -65,7 +65,7 @@ class ChannelQueries:
             page = await self._engine.last(topic, count, PAGE_BYTES)
             return HistoryPart(page.messages, Position(page.epoch, page.head), page.more, None)
         page = await self._engine.read(topic, since.offset, count, PAGE_BYTES)
-        start, failure = assess(since, page.epoch, page.head, page.low)
+        start, failure = assess(since, page)
         if start != since.offset:
             page = await self._engine.read(topic, start, count, PAGE_BYTES)
         return HistoryPart(page.messages, Position(page.epoch, page.head), page.more, failure)

@@ -162,8 +162,7 @@ class EdgeCommands:
                 return await replay.missed(self._live.engine, channel, position)
             self._live.engine.acknowledge(channel.topic, session.facts.client_id, channel.position, baseline=True)
         elif kind == "last":
-            found = await replay.collect(self._live.engine, channel, max(0, channel.head - join.last))
-            return Replay(found.after, None, found.messages[-join.last :] if join.last else [])
+            return await replay.newest(self._live.engine, channel, join.last)
         return Replay(channel.head, None, [])
 
     def _joined(self, command: pb.Command, session: Session, channel: Channel, past: Replay) -> None:

@@ -117,12 +117,17 @@ class Resubscriptions:
     async def _deliver_missed(self, command: pb.Command, channel: Channel, after: int) -> None:
         """Send what comes after an offset; it ends, without waiting, at the head."""
         epoch = channel.epoch
-        while not channel.covers(after):
-            page = await self._live.engine.read(channel.topic, after, replay.PAGE_MESSAGES, replay.PAGE_BYTES)
+        while channel.epoch != epoch or not channel.covers(after):
+            if channel.epoch != epoch:
+                start, failure = await replay.begin(self._live.engine, channel, Position(epoch, after))
+                epoch, after = channel.epoch, start
+                self._tell(command, Position(epoch, after), failure)
+                continue
+            page = await replay.read(self._live.engine, channel, after, replay.PAGE_MESSAGES, replay.PAGE_BYTES)
             missed = [message for message in page.messages if message.offset <= channel.head]
             begins = missed[0].offset - 1 if missed else min(page.low, channel.head)
-            if channel.epoch != epoch or begins > after:
-                epoch, after = channel.epoch, begins
+            if begins > after:
+                after = begins
                 self._tell(command, Position(epoch, after), RecoveryFailure.HISTORY_EXPIRED)
             for message in missed:
                 self._replies.tell(pb.Event(delivery=codec.message(message)))

@@ -1,5 +1,7 @@
 """The distributed engine: Redis 7 orders, stores and publishes, for any number of session services.
 
+It may be one server, a Sentinel group or a Cluster (`redis_servers.py`).
+
 One script stores a message: idempotency, offset, stream entry and PUBLISH are one atomic step. A channel is a stream whose
 entry ids are its offsets: the one type that is read by range in logarithmic time, trimmed at its old end, and appended to in
 constant time. Appends of a tick go in one pipeline (`redis_lane.py`). A subscription is exact (`redis_feeds.py`): its
@@ -10,7 +12,8 @@ Faults. `EngineUnavailable`, not stored: no connection; nothing was sent in time
 MISCONF and the like). `EngineTimeout`, perhaps stored: the connection ended or time was over after the command was sent; too
 few replicas had it (`wait_replicas`); it is stored but could not be put into its thread. Publishing again with the same id is
 safe. What Redis keeps over its own crash is its operator's choice: `appendonly yes` with `appendfsync always` loses nothing
-confirmed. It must not evict (`maxmemory-policy noeviction`). Started empty, its channels have new epochs.
+confirmed. It must not evict (`maxmemory-policy noeviction`). When another server process takes over that may lack the newest
+messages, channels get another epoch, which knows up to where it is the same as the one before (`redis_scripts/epochs.lua`).
 """
 
 from __future__ import annotations
@@ -21,11 +24,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from service_runtime.logs import get_logger
-from session_service.adapters.ack_values import AckKey, AckValue
 from session_service.adapters.metrics_prometheus import EngineMetrics
+from session_service.adapters.redis_acks import Acks
+from session_service.adapters.redis_asking import Lanes, Reply
 from session_service.adapters.redis_commands import (
-    ACKNOWLEDGE,
     MAX_NUMBER,
     MAX_THREAD_REFERENCES,
     POSITION,
@@ -38,10 +40,9 @@ from session_service.adapters.redis_commands import (
     decode_published,
 )
 from session_service.adapters.redis_feeds import Feeds
-from session_service.adapters.redis_lane import Lane, Reply
-from session_service.adapters.redis_link import Dialer
-from session_service.adapters.redis_pubsub import PubSub
+from session_service.adapters.redis_pubsub import Listening
 from session_service.adapters.redis_queries import Queries, Stretch, reference_of
+from session_service.adapters.redis_servers import RedisServers
 from session_service.core.canary import is_canary
 from session_service.core.errors import EngineTimeout, EngineUnavailable, LimitExceeded, SessionError
 from session_service.core.model import (
@@ -56,11 +57,7 @@ from session_service.core.model import (
 )
 from session_service.core.ports import EngineListener, OnStored, OnSubscribed
 
-log = get_logger("session_service.engine_redis")
-
-ACK_DELAY_S: Final = 0.05
 LOOK_AGAIN_S: Final = 0.25
-MAX_UNSAVED_ACKS: Final = 100_000
 MAX_WAITING: Final = 2_000_000
 MAX_WAITING_READS: Final = 4000
 GROUP: Final = 512
@@ -117,41 +114,29 @@ class RedisEngine:
         self._pending: deque[_Append] = deque()
         self._pending_bytes = 0
         self._subscribing: dict[str, list[_Subscription]] = {}
-        self._acks: dict[AckKey, AckValue] = {}
-        self._ack_timer: asyncio.TimerHandle | None = None
-        self._failed_ack_saves = 0
-        self._lane: Lane
-        self._reads: Lane
-        self._pubsub: PubSub
+        self._servers = RedisServers(settings.address, timeout_s=timeout_s, wait_replicas=settings.wait_replicas)
+        self._lane: Lanes
+        self._reads: Lanes
+        self._pubsub: Listening
+        self._acks: Acks
         self._feeds: Feeds
         self._queries: Queries
 
     async def start(self, listener: EngineListener) -> None:
         """Connect; raises EngineUnavailable."""
-        dialer = Dialer(self._settings.url, self._timeout_s)
-        self._lane = Lane(
-            dialer,
-            timeout_s=self._timeout_s,
-            max_waiting=MAX_WAITING,
-            max_group=GROUP,
-            wait_replicas=self._settings.wait_replicas,
-            on_group=self._note_group,
-        )
-        self._reads = Lane(
-            dialer,
-            timeout_s=self._timeout_s,
-            max_waiting=MAX_WAITING_READS,
-            max_group=READ_GROUP,
-            on_group=lambda size, seconds: None,
-        )
+        await self._servers.start()
+        self._lane = self._servers.lanes(max_waiting=MAX_WAITING, max_group=GROUP, on_group=self._note_group)
+        self._reads = self._servers.lanes(max_waiting=MAX_WAITING_READS, max_group=READ_GROUP)
+        self._acks = Acks(self._lane, self._names, self._metrics)
         self._queries = Queries(self._reads, self._names, self._settings)
         self._feeds = Feeds(listener, self._read_on)
-        self._pubsub = PubSub(dialer, self._published, self._heard)
-        await self._lane.start()
+        self._pubsub = self._servers.listening(self)
         try:
+            await self._lane.start()
             await self._reads.start()
         except SessionError:
             await self._lane.close()
+            await self._servers.close()
             raise
         self._pubsub.start()
         self._open = True
@@ -160,13 +145,18 @@ class RedisEngine:
         """Finish what was taken, then hang up. Idempotent."""
         if not self._open:
             return
-        self._save_acks()
+        self._acks.close()
         self._open = False
         await self._lane.close()
         self._settle()
         await self._pubsub.close()
         await self._feeds.close()
         await self._reads.close()
+        await self._servers.close()
+
+    def listen_anew(self) -> None:
+        """Replace the connections that listen; what they missed is read from the streams."""
+        self._pubsub.begin_anew()
 
     # Appends.
 
@@ -183,7 +173,7 @@ class RedisEngine:
         append = _Append(message, on_stored)
         self._pending.append(append)
         self._pending_bytes += size
-        command = append_command(self._names, self._settings, message)
+        command = append_command(self._names, self._settings, self._servers.publish_word, message)
         self._lane.submit(command, partial(self._appended, append), waits=True)
 
     def _appended(self, append: _Append, reply: Reply | SessionError) -> None:
@@ -271,11 +261,12 @@ class RedisEngine:
                 self._pubsub.add(self._names.channel(topic))
         subscription.on_subscribed(result)
 
-    def _published(self, channel: bytes, payload: bytes) -> None:
+    def on_published(self, channel: bytes, payload: bytes) -> None:
+        """Take what pub/sub brings."""
         self._feeds.offer(decode_published(self._names.topic_of(channel), payload))
 
-    def _heard(self, channel: bytes) -> None:
-        """A channel is subscribed from now on: look what came before, since the position that its users have."""
+    def on_heard(self, channel: bytes) -> None:
+        """Look what came before a channel was subscribed, since the position that its users have."""
         topic = self._names.topic_of(channel)
         seen = self._feeds.seen(topic)
         if seen is not None and self._open:
@@ -285,7 +276,7 @@ class RedisEngine:
         if isinstance(result, Position):
             self._feeds.look(topic, result)
         elif self._open:
-            asyncio.get_running_loop().call_later(LOOK_AGAIN_S, self._heard, self._names.channel(topic).encode())
+            asyncio.get_running_loop().call_later(LOOK_AGAIN_S, self.on_heard, self._names.channel(topic).encode())
 
     async def _read_on(self, topic: str, after: int) -> Stretch:
         return await self._queries.read(topic, after, FILL_MESSAGES, FILL_BYTES)
@@ -294,60 +285,18 @@ class RedisEngine:
 
     def acknowledge(self, topic: str, client_id: str, position: Position, *, baseline: bool = False) -> None:
         """Note what a client has seen; see `Engine.acknowledge`."""
-        key = AckKey(topic, client_id)
-        present = self._acks.get(key)
-        if not self._open or (present is None and len(self._acks) >= MAX_UNSAVED_ACKS):
-            self._metrics.acks_dropped.inc()
-            return
-        self._acks[key] = AckValue.of(position, baseline=baseline).on_top_of(present)
-        self._save_acks_soon()
-
-    def _save_acks_soon(self) -> None:
-        if self._ack_timer is None and self._open:
-            self._ack_timer = asyncio.get_running_loop().call_later(ACK_DELAY_S, self._save_acks)
-
-    def _save_acks(self) -> None:
-        """Send what is noted; what fails is noted again, under what came since."""
-        if self._ack_timer is not None:
-            self._ack_timer.cancel()
-            self._ack_timer = None
-        acks, self._acks = self._acks, {}
-        by_topic: dict[str, dict[AckKey, AckValue]] = {}
-        for key, value in acks.items():
-            by_topic.setdefault(key.topic, {})[key] = value
-        for topic, values in by_topic.items():
-            keys = tuple(self._names.key(topic, kind) for kind in ("meta", "acknowledged", "baselines"))
-            parts: list[Part] = []
-            for (_, client_id), (epoch, start, offset) in values.items():
-                parts += [client_id, epoch, min(start, MAX_NUMBER), min(offset, MAX_NUMBER)]
-            self._lane.submit(ACKNOWLEDGE.call(keys, *parts), partial(self._acks_saved, values))
-
-    def _acks_saved(self, values: dict[AckKey, AckValue], reply: Reply | SessionError) -> None:
-        if isinstance(reply, SessionError):
-            self._failed_ack_saves += 1
-        if isinstance(reply, SessionError) and self._open:
-            for key, value in values.items():
-                newer = self._acks.get(key)
-                self._acks[key] = value if newer is None else newer.on_top_of(value)
-            self._save_acks_soon()
-
-    async def _acks_are_saved(self) -> None:
-        """Return when what was acknowledged so far is stored; raises SessionError."""
-        self._check_open()
-        failed = self._failed_ack_saves
-        self._save_acks()
-        await self._lane.ask(("PING",))  # behind them on the same connection
-        if self._failed_ack_saves != failed:
-            raise EngineUnavailable
+        self._acks.note(topic, client_id, position, baseline=baseline)
 
     async def acknowledged(self, topic: str, client_id: str) -> Position | None:
         """Return a client's last acknowledged position."""
-        await self._acks_are_saved()
+        self._check_open()
+        await self._acks.saved(topic)
         return await self._queries.acknowledged(topic, client_id)
 
     async def count_acknowledged(self, topic: str, offset: int) -> int:
         """Return how many clients acknowledged a message."""
-        await self._acks_are_saved()
+        self._check_open()
+        await self._acks.saved(topic)
         return await self._queries.count_acknowledged(topic, offset)
 
     # Reads and threads.

@@ -134,6 +134,9 @@ class SqliteEngine:
 
     # Commands.
 
+    def listen_anew(self) -> None:
+        """Do nothing: what is stored here is given to the listener without a connection."""
+
     def append(self, message: NewMessage, on_stored: OnStored) -> None:
         """Store a message; see `Engine.append`."""
         if self._loop is None or not self._open:

@@ -17,7 +17,7 @@ from session_service.core.canary import CANARY_TYPE, canary_topic
 from session_service.core.channel import Channel
 from session_service.core.errors import EngineUnavailable, LimitExceeded, SessionError
 from session_service.core.hub import Hub, PresenceChange
-from session_service.core.model import Member, NewMessage, Position, Stored, StoredMessage
+from session_service.core.model import Member, NewMessage, Position, RecoveryFailure, Stored, StoredMessage
 from session_service.core.ports import Cluster, DisconnectOrder, Engine
 from session_service.core.sessions import Edge, Outlet, Session
 
@@ -150,6 +150,18 @@ class LiveChannels:
             if edge.outlet is not None:
                 edge.outlet.push(event)
         self._metrics.delivered.inc(len(edges))
+
+    def on_renewed(self, topic: str, position: Position, *, lossless: bool) -> None:
+        """Tell the edges that a channel goes on in another epoch, and if something that they delivered is gone."""
+        self._metrics.renewed.inc()
+        log.warning("channel has another epoch", topic=topic, offset=position.offset, lossless=lossless)
+        answer = pb.Resubscribed(topic=topic, position=codec.position(position), recovered=lossless)
+        if not lossless:
+            answer.failure = codec.failure(RecoveryFailure.EPOCH_CHANGED)
+        event = codec.framed(pb.Event(resubscribed=answer))
+        for edge in self.hub.renew(topic, position):
+            if edge.outlet is not None:
+                edge.outlet.push(event)
 
     def on_presence(self, topic: str, member: Member, *, joined: bool) -> None:
         """Tell the edges whose members asked for presence."""

@@ -45,6 +45,7 @@ class StreamMetrics:
         self.failed = Counter(f"{prefix}_commands_failed", "Commands answered with a failure", registry=registry)
         self.delivered = Counter(f"{prefix}_delivered", "Messages sent to edges, one count an edge", registry=registry)
         self.gaps = Counter(f"{prefix}_gaps", "Gaps found in what the engine delivered", registry=registry)
+        self.renewed = Counter(f"{prefix}_epochs_renewed", "Channels that got another epoch in use", registry=registry)
         self.cut_off = Counter(f"{prefix}_edges_cut_off", "Edges cut off because they did not read", registry=registry)
         self.edges = Gauge(f"{prefix}_edges", "Edges attached", registry=registry)
         self.channels = Gauge(f"{prefix}_channels", "Active channels", registry=registry)

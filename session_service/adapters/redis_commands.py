@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from importlib import resources
 from typing import Final, NamedTuple, TypeAlias
 
+from service_runtime.redis_address import RedisAddress
 from session_service.core.canary import is_canary
 from session_service.core.model import NewMessage, StoredMessage, weight
 from session_service.core.retention import RetentionPolicy
 
 Part: TypeAlias = str | bytes | int
-Command: TypeAlias = tuple[Part, ...]
 
 MAX_NUMBER: Final = 2**53
 """Beyond every offset: larger numbers of a caller, which Lua could not keep apart, mean the same."""
@@ -31,7 +31,7 @@ class RedisSettings:
     """How the Redis engine works.
 
     Args:
-        url: `redis://`, `rediss://` or `unix://`, as redis-py parses it.
+        address: Where it is.
         retention: What is kept of each channel.
         namespace: Stands before every key.
         idempotency_window_s: The same id is stored once within this many seconds.
@@ -41,7 +41,7 @@ class RedisSettings:
         now_s: Seconds since the Unix epoch; None: the server's time, the same for all services.
     """
 
-    url: str
+    address: RedisAddress
     retention: RetentionPolicy
     namespace: str = "tidewire"
     idempotency_window_s: float = 300.0
@@ -55,28 +55,41 @@ class RedisSettings:
         return "" if self.now_s is None else int(self.now_s() * 1000)
 
 
+class Command(NamedTuple):
+    """What is sent to a server.
+
+    `key`: one of its keys, which says where in a Redis Cluster it goes. `stamped`: whoever sends it adds two arguments, the
+    server's run id, and 1 if that server has everything that its predecessor confirmed, else 0.
+    """
+
+    key: str
+    words: tuple[Part, ...]
+    stamped: bool = False
+
+
 class Script(NamedTuple):
-    """A Lua script and the name that the server knows it by."""
+    """A Lua script and the name that the server knows it by; `stamped`: see `Command`."""
 
     text: str
     sha: str
+    stamped: bool
 
     def call(self, keys: tuple[str, ...], *arguments: Part) -> Command:
         """Return the command that runs it."""
-        return ("EVALSHA", self.sha, len(keys), *keys, *arguments)
+        return Command(keys[0], ("EVALSHA", self.sha, len(keys), *keys, *arguments), self.stamped)
 
 
-def _load(*names: str) -> Script:
+def _load(*names: str, stamped: bool = False) -> Script:
     folder = resources.files("session_service.adapters.redis_scripts")
     text = "\n".join((folder / f"{name}.lua").read_text(encoding="utf-8") for name in names)
-    return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+    return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest(), stamped)
 
 
-APPEND: Final = _load("retention", "append")
-POSITION: Final = _load("position")
-READ: Final = _load("retention", "read")
-ACKNOWLEDGE: Final = _load("acknowledge")
-ACKNOWLEDGED: Final = _load("acknowledged")
+APPEND: Final = _load("retention", "epochs", "append", stamped=True)
+POSITION: Final = _load("epochs", "position", stamped=True)
+READ: Final = _load("retention", "epochs", "read")
+ACKNOWLEDGE: Final = _load("epochs", "acknowledge")
+ACKNOWLEDGED: Final = _load("epochs", "acknowledged")
 THREAD_CREATE: Final = _load("retention", "thread_create")
 THREAD_READ: Final = _load("thread_read")
 THREAD_ADD: Final = _load("thread_add")
@@ -127,8 +140,8 @@ def bounds(settings: RedisSettings, topic: str) -> tuple[Part, Part, Part]:
     return rule.max_messages, int(rule.max_age_s * 1000), rule.max_bytes
 
 
-def append_command(names: Names, settings: RedisSettings, message: NewMessage) -> Command:
-    """Return the command that stores and publishes a message."""
+def append_command(names: Names, settings: RedisSettings, publish: str, message: NewMessage) -> Command:
+    """Return the command that stores a message and publishes it by the word `PUBLISH` or `SPUBLISH`."""
     topic = message.topic
     client, message_id = message.client_id, message.id
     keys = (names.key(topic, "meta"), names.key(topic, "log"), names.key(topic, f"id:{client}:{message_id}"))
@@ -139,7 +152,7 @@ def append_command(names: Names, settings: RedisSettings, message: NewMessage) -
         int(settings.idempotency_window_s * 1000),
         *bounds(settings, topic),
         weight(StoredMessage(topic, "", "", "", "", 0, 0, message.data)),
-        "PUBLISH",
+        publish,
         names.channel(topic),
         encode(message),
         IDLE_CANARY_MS if is_canary(topic) else 0,

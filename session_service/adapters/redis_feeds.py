@@ -144,14 +144,23 @@ class Feeds:
         finally:
             feed.filling = False
 
+    def _renew(self, feed: Feed, stretch: Stretch) -> None:
+        """Go on in another epoch, after what it shares with the one that the subscribers know."""
+        page = stretch.page
+        shared = page.formers.get(feed.epoch)
+        lossless = shared is not None and feed.offset <= shared
+        feed.epoch = page.epoch
+        feed.offset = stretch.start if shared is None else min(feed.offset, shared)
+        feed.held.clear()
+        self._listener.on_renewed(feed.topic, feed.position, lossless=lossless)
+
     def _take(self, feed: Feed, stretch: Stretch) -> bool:
         """Deliver what was read; return if there is more to read."""
         page = stretch.page
         if page.epoch != feed.epoch:
             if not page.epoch:
                 return False
-            feed.epoch, feed.offset = page.epoch, stretch.start
-            feed.held.clear()
+            self._renew(feed, stretch)
             return page.head > feed.offset
         for message in page.messages:
             if message.offset > feed.offset:

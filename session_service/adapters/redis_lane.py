@@ -11,13 +11,16 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import BusyLoadingError, NoScriptError, ResponseError
+from redis.exceptions import AskError, BusyLoadingError, MovedError, NoScriptError, ReadOnlyError, ResponseError
 
 from service_runtime.logs import get_logger
-from session_service.adapters.redis_commands import SCRIPTS, Command
+from service_runtime.redis_address import Node
+from session_service.adapters.redis_asking import Asked, OnReply, Redirect, Reply, ask, call
+from session_service.adapters.redis_commands import SCRIPTS, Command, Part
+from session_service.adapters.redis_facts import ServerFacts, read_facts
 from session_service.adapters.redis_link import FAULTS, Dialer, end_task, hang_up
 from session_service.core.errors import EngineTimeout, EngineUnavailable, LimitExceeded, SessionError
 
@@ -26,19 +29,8 @@ log = get_logger("session_service.engine_redis")
 OVERDUE_CHECK_S: Final = 0.25
 NO_TIMEOUT: Final = float("inf")
 
-Reply: TypeAlias = Any
-OnReply: TypeAlias = Callable[[Reply | SessionError], None]
 OnGroup: TypeAlias = Callable[[int, float], None]
-
-
-class _Asked:
-    __slots__ = ("command", "done", "since_s", "waits")
-
-    def __init__(self, command: Command, done: OnReply, since_s: float, waits: bool) -> None:
-        self.command = command
-        self.done = done
-        self.since_s = since_s
-        self.waits = waits
+OnRedirects: TypeAlias = Callable[[Sequence[tuple[Asked, Redirect]]], None]
 
 
 class Lane:
@@ -51,6 +43,8 @@ class Lane:
         max_group: Commands sent together.
         wait_replicas: So many replicas must have what a group wrote.
         on_group: Called with the size of each group and the seconds that it took.
+        on_redirects: Called with what a server of a Redis Cluster sent elsewhere, in order; None: there is no Cluster.
+        on_trouble: Called when there is no connection, or it ended.
     """
 
     def __init__(
@@ -62,6 +56,8 @@ class Lane:
         max_group: int,
         wait_replicas: int = 0,
         on_group: OnGroup,
+        on_redirects: OnRedirects | None = None,
+        on_trouble: Callable[[], None] = lambda: None,
     ) -> None:
         self._dialer = dialer
         self._timeout_s = timeout_s
@@ -69,7 +65,10 @@ class Lane:
         self._max_group = max_group
         self._wait_replicas = wait_replicas
         self._on_group = on_group
-        self._queue: deque[_Asked] = deque()
+        self._on_redirects = on_redirects
+        self._on_trouble = on_trouble
+        self._facts: ServerFacts | None = None
+        self._queue: deque[Asked] = deque()
         self._wanted = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -81,8 +80,37 @@ class Lane:
     async def start(self) -> None:
         """Connect; raises EngineUnavailable."""
         await self._connect()
+        self.begin()
+
+    def begin(self) -> None:
+        """Take commands; connect when the first one comes."""
         self._task = asyncio.create_task(self._run())
         self._check_overdue()
+
+    @property
+    def facts(self) -> ServerFacts | None:
+        """What the server says of itself; None before the first connection."""
+        return self._facts
+
+    def withdraw(self) -> list[Asked]:
+        """Return what was not sent yet, in order; it is no longer this lane's."""
+        waiting = list(self._queue)
+        self._queue.clear()
+        return waiting
+
+    async def when_idle(self) -> None:
+        """Return when nothing waits and nothing is under way."""
+        await self._idle.wait()
+
+    async def end(self) -> None:
+        """Hang up at once: nobody knows what became of what was sent."""
+        if self._overdue_check is not None:
+            self._overdue_check.cancel()
+        if self._task is not None:
+            await end_task(self._task)
+        self._fail(self.withdraw())
+        self._idle.set()
+        await self._drop()
 
     async def close(self) -> None:
         """Finish what was asked, as far as that goes in the timeout, then hang up."""
@@ -91,13 +119,7 @@ class Lane:
                 await self._idle.wait()
         except TimeoutError:
             log.error("commands were under way at the end", waiting=len(self._queue))
-        if self._overdue_check is not None:
-            self._overdue_check.cancel()
-        if self._task is not None:
-            await end_task(self._task)
-        self._fail(list(self._queue))
-        self._queue.clear()
-        await self._drop()
+        await self.end()
 
     def submit(self, command: Command, done: OnReply, *, waits: bool = False) -> None:
         """Send a command soon; `done` is called later with its reply or what became of it.
@@ -107,27 +129,21 @@ class Lane:
             done: Called once, never inside this call.
             waits: It counts only when the replicas have it.
         """
+        self.take(Asked(command, done, time.monotonic(), waits))
+
+    def take(self, asked: Asked) -> None:
+        """Send what came by another way."""
         if len(self._queue) >= self._max_waiting:
-            asyncio.get_running_loop().call_soon(done, LimitExceeded("too many commands wait for the message store"))
+            error = LimitExceeded("too many commands wait for the message store")
+            asyncio.get_running_loop().call_soon(asked.done, error)
             return
-        self._queue.append(_Asked(command, done, time.monotonic(), waits))
+        self._queue.append(asked)
         self._idle.clear()
         self._wanted.set()
 
     async def ask(self, command: Command, *, waits: bool = False) -> Reply:
         """Send a command and return its reply; raises SessionError."""
-        answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-
-        def done(reply: Reply | SessionError) -> None:
-            if answer.done():
-                return
-            if isinstance(reply, SessionError):
-                answer.set_exception(reply)
-            else:
-                answer.set_result(reply)
-
-        self.submit(command, done, waits=waits)
-        return await answer
+        return await ask(self, command, waits=waits)
 
     async def _run(self) -> None:
         while True:
@@ -137,46 +153,71 @@ class Lane:
                 started_s = time.monotonic()
                 replies = await self._exchange(group)
                 self._on_group(len(group), time.monotonic() - started_s)
+                redirects: list[tuple[Asked, Redirect]] = []
                 for asked, reply in zip(group, replies, strict=True):
-                    _call(asked, reply)
+                    if isinstance(reply, Redirect):
+                        redirects.append((asked, reply))
+                    else:
+                        call(asked, reply)
+                if redirects and self._on_redirects is not None:
+                    self._on_redirects(redirects)
             if not self._queue:
                 self._wanted.clear()
                 self._idle.set()
 
-    async def _exchange(self, group: Sequence[_Asked]) -> list[Reply | SessionError]:
+    async def _exchange(self, group: Sequence[Asked]) -> list[Reply | SessionError]:
         """Send a group and return what became of each command."""
         try:
             connection = await self._ready()
         except SessionError as error:
+            self._on_trouble()
             return [error] * len(group)
-        commands: list[Command] = [asked.command for asked in group]
-        if self._wait_replicas and any(asked.waits for asked in group):
-            commands.append(("WAIT", self._wait_replicas, int(self._timeout_s * 500)))
+        commands = self._words(group)
         replies: list[Reply | SessionError] = []
         budget_s = max(self._timeout_s / 2, group[0].since_s + self._timeout_s - time.monotonic())
         try:
             async with asyncio.timeout(budget_s):
                 await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
-                while len(replies) < len(commands):
+                for asked in group:
+                    if asked.asking:
+                        await self._reply(connection)
                     replies.append(await self._reply(connection))
+                if commands[-1][0] == "WAIT":
+                    return self._replicated(group, replies, await self._reply(connection))
         except FAULTS as error:
             log.error("message store did not answer", error=type(error).__name__, commands=len(commands))
             await self._drop()
-            replies += [EngineTimeout()] * (len(commands) - len(replies))
+            self._on_trouble()
+            if len(replies) == len(group):  # only the replicas are in doubt
+                return self._replicated(group, replies, 0)
+            replies += [EngineTimeout()] * (len(group) - len(replies))
         except asyncio.CancelledError:
             self._fail(group, EngineTimeout())
             raise
-        return self._replicated(group, replies)
+        return replies
 
-    def _replicated(self, group: Sequence[_Asked], replies: list[Reply | SessionError]) -> list[Reply | SessionError]:
-        if len(replies) == len(group):
-            return replies
-        copies = replies.pop()
+    def _words(self, group: Sequence[Asked]) -> list[tuple[Part, ...]]:
+        """Return what is sent: the commands, stamped where they want it, and at their end what waits for replicas."""
+        facts = self._facts
+        stamp: tuple[Part, ...] = ("", 0) if facts is None else (facts.run, int(facts.lossless))
+        commands: list[tuple[Part, ...]] = []
+        for asked in group:
+            if asked.asking:
+                commands.append(("ASKING",))
+            words = asked.command.words
+            commands.append(words + stamp if asked.command.stamped else words)
+        if self._wait_replicas and any(asked.waits for asked in group):
+            commands.append(("WAIT", self._wait_replicas, int(self._timeout_s * 500)))
+        return commands
+
+    def _replicated(
+        self, group: Sequence[Asked], replies: list[Reply | SessionError], copies: Reply | SessionError
+    ) -> list[Reply | SessionError]:
         if not isinstance(copies, SessionError) and copies >= self._wait_replicas:
             return replies
         late = EngineTimeout("too few replicas of the message store have it")
         return [
-            late if asked.waits and not isinstance(reply, SessionError) else reply
+            late if asked.waits and not isinstance(reply, SessionError | Redirect) else reply
             for asked, reply in zip(group, replies, strict=True)
         ]
 
@@ -186,9 +227,20 @@ class Lane:
         except NoScriptError:
             self._stale = True  # somebody flushed the scripts: they are loaded with a connection
             return EngineUnavailable()
+        except AskError as error:  # MOVED is one too
+            return self._redirected(error)
+        except ReadOnlyError:
+            self._stale = True  # it was the master: look who is
+            return EngineUnavailable("the message store is read-only")
         except (ResponseError, BusyLoadingError) as error:
             log.error("message store refused a command", error=str(error))
             return EngineUnavailable()
+
+    def _redirected(self, error: AskError) -> Redirect | SessionError:
+        if self._on_redirects is None:
+            return EngineUnavailable("the message store is a Redis Cluster: its URL begins with redis+cluster://")
+        host, port = error.node_addr
+        return Redirect(error.slot_id, Node(host, port), not isinstance(error, MovedError))
 
     # The connection.
 
@@ -208,6 +260,7 @@ class Lane:
         connection = await self._dialer.dial()
         try:
             async with asyncio.timeout(self._timeout_s):
+                facts = await read_facts(connection)
                 for script in SCRIPTS:
                     await connection.send_command("SCRIPT", "LOAD", script.text, check_health=False)
                     await connection.read_response(timeout=NO_TIMEOUT)
@@ -215,7 +268,7 @@ class Lane:
             await hang_up(connection)
             log.error("message store does not take commands", error=str(error))
             raise EngineUnavailable from None
-        self._connection, self._stale = connection, False
+        self._connection, self._stale, self._facts = connection, False, facts
         return connection
 
     async def _drop(self) -> None:
@@ -228,20 +281,13 @@ class Lane:
     def _check_overdue(self) -> None:
         """Give up what has not been sent in time: it will not be."""
         overdue_s = time.monotonic() - self._timeout_s
-        overdue: list[_Asked] = []
+        overdue: list[Asked] = []
         while self._queue and self._queue[0].since_s <= overdue_s:
             overdue.append(self._queue.popleft())
         self._fail(overdue)
         self._overdue_check = asyncio.get_running_loop().call_later(OVERDUE_CHECK_S, self._check_overdue)
 
     @staticmethod
-    def _fail(commands: Sequence[_Asked], error: SessionError | None = None) -> None:
+    def _fail(commands: Sequence[Asked], error: SessionError | None = None) -> None:
         for asked in commands:
-            _call(asked, error or EngineUnavailable())
-
-
-def _call(asked: _Asked, reply: Reply | SessionError) -> None:
-    try:
-        asked.done(reply)
-    except Exception as error:
-        log.error("a callback failed", exc_info=error)
+            call(asked, error or EngineUnavailable())

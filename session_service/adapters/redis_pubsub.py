@@ -1,4 +1,4 @@
-"""The connection on which Redis publishes: kept up, proved alive by PING, with every wanted channel subscribed.
+"""A connection on which Redis publishes: kept up, proved alive by PING, with every wanted channel subscribed.
 
 What it brings may have holes. Each time a channel is (again) subscribed its user is told, and looks what was missed.
 """
@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from itertools import islice
-from typing import Final
+from typing import Final, Protocol
 
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
 
 from service_runtime.logs import get_logger
 from session_service.adapters.redis_link import CANCEL_AGAIN_S, FAULTS, Dialer, end_task, hang_up
@@ -19,28 +20,65 @@ from session_service.core.errors import EngineUnavailable
 
 log = get_logger("session_service.engine_redis")
 
-QUIET_S: Final = 1.0
+QUIET_S: Final = 2.0
 """After so long without a word the server is asked for one, and after as long again the connection counts as dead."""
 FIRST_PAUSE_S: Final = 0.05
 MAX_PAUSE_S: Final = 1.0
 CHUNK: Final = 500
 
 
+class PubSubListener(Protocol):
+    """Who is told what is heard."""
+
+    def on_published(self, channel: bytes, payload: bytes) -> None:
+        """Take a message."""
+
+    def on_heard(self, channel: bytes) -> None:
+        """Note that a channel is heard from now on; what was published before may be missing."""
+
+
+class Listening(Protocol):
+    """Listens to channels, wherever they are published."""
+
+    def start(self) -> None:
+        """Begin to listen."""
+
+    async def close(self) -> None:
+        """Listen no longer. Idempotent."""
+
+    def add(self, channel: str) -> None:
+        """Listen to a channel; told again when it is heard, even if it was before."""
+
+    def remove(self, channel: str) -> None:
+        """Listen to a channel no longer. Idempotent."""
+
+    def begin_anew(self) -> None:
+        """Replace connections that seem to be deaf."""
+
+
 class PubSub:
-    """Listens to channels.
+    """Listens to channels at one server.
 
     Args:
         dialer: Makes the connection.
-        on_message: Called with channel and payload.
-        on_subscribed: Called with a channel that is heard from now on.
+        listener: Told what is heard.
+        sharded: By sharded pub/sub, as servers of a Redis Cluster have it.
+        on_trouble: Called when there is no connection, it ended, or a channel is published elsewhere.
     """
 
     def __init__(
-        self, dialer: Dialer, on_message: Callable[[bytes, bytes], None], on_subscribed: Callable[[bytes], None]
+        self,
+        dialer: Dialer,
+        listener: PubSubListener,
+        *,
+        sharded: bool = False,
+        on_trouble: Callable[[], None] = lambda: None,
     ) -> None:
         self._dialer = dialer
-        self._on_message = on_message
-        self._on_subscribed = on_subscribed
+        self._listener = listener
+        self._sharded = sharded
+        self._on_trouble = on_trouble
+        self._connection: AbstractConnection | None = None
         self._wanted: dict[str, None] = {}
         self._changes: dict[str, None] = {}
         self._changed = asyncio.Event()
@@ -65,6 +103,13 @@ class PubSub:
         self._wanted.pop(channel, None)
         self._change(channel)
 
+    def begin_anew(self) -> None:
+        """Hang up: another connection is made, and what is wanted is subscribed on it."""
+        if self._connection is not None:
+            log.warning("the connection that listens to the message store is replaced")
+            asyncio.create_task(hang_up(self._connection))  # noqa: RUF006 - it does not wait for anything
+            self._connection = None
+
     def _change(self, channel: str) -> None:
         self._changes[channel] = None
         self._changed.set()
@@ -76,11 +121,15 @@ class PubSub:
                 connection = await self._dialer.dial()
             except EngineUnavailable as error:
                 log.warning("message store cannot be listened to", error=str(error))
+                self._on_trouble()
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, MAX_PAUSE_S)
                 continue
             pause_s = FIRST_PAUSE_S
+            self._connection = connection
             await self._listen(connection)
+            self._connection = None
+            self._on_trouble()
             await asyncio.sleep(pause_s)
 
     async def _listen(self, connection: AbstractConnection) -> None:
@@ -108,16 +157,27 @@ class PubSub:
                 for word, wanted in (("SUBSCRIBE", True), ("UNSUBSCRIBE", False)):
                     channels = [channel for channel in changes if (channel in self._wanted) is wanted]
                     if channels:
-                        await connection.send_command(word, *channels, check_health=False)
+                        await connection.send_packed_command(
+                            connection.pack_commands(self._commands(word, channels)), check_health=False
+                        )
         except FAULTS:
             await hang_up(connection)  # the reader notices, and begins anew
+
+    def _commands(self, word: str, channels: list[str]) -> list[tuple[str, ...]]:
+        """Sharded channels of one command would have to be in one slot."""
+        return [(f"S{word}", channel) for channel in channels] if self._sharded else [(word, *channels)]
 
     async def _read(self, connection: AbstractConnection) -> None:
         asked = False
         while True:
-            response = await connection.read_response(
-                disable_decoding=True, timeout=QUIET_S, disconnect_on_error=False, push_request=True
-            )
+            try:
+                response = await connection.read_response(
+                    disable_decoding=True, timeout=QUIET_S, disconnect_on_error=False, push_request=True
+                )
+            except ResponseError as error:  # a channel is published elsewhere, or nobody may listen to it
+                log.warning("message store refused a subscription", error=str(error))
+                self._on_trouble()
+                continue
             if response is None:
                 if asked:
                     raise RedisConnectionError("no answer to PING")
@@ -126,7 +186,9 @@ class PubSub:
                 continue
             asked = False
             kind = response[0]
-            if kind == b"message":
-                self._on_message(response[1], response[2])
-            elif kind == b"subscribe":
-                self._on_subscribed(response[1])
+            if kind in (b"message", b"smessage"):
+                self._listener.on_published(response[1], response[2])
+            elif kind in (b"subscribe", b"ssubscribe"):
+                self._listener.on_heard(response[1])
+            elif kind == b"sunsubscribe" and response[1] is not None and response[1].decode() in self._wanted:
+                self._on_trouble()  # its slot has moved

@@ -1,7 +1,8 @@
 """Reads what a reader has missed, up to a channel's head, without a hole and without a duplicate.
 
 The engine is read outside the loop's order, so a read may end before the head, or after it. What the channel's ring holds joins
-on; what lies behind the head is cut, because it comes as a live delivery. The last step runs without waiting.
+on; what lies behind the head is cut, because it comes as a live delivery. The last step runs without waiting. When the channel
+gets another epoch meanwhile, the work begins again from where the reader stopped: the store knows what both epochs share.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Final, NamedTuple
 
 from session_service.core.channel import Channel
 from session_service.core.errors import EngineUnavailable
-from session_service.core.model import Position, RecoveryFailure, StoredMessage, weight
+from session_service.core.model import Page, Position, RecoveryFailure, StoredMessage, weight
 from session_service.core.ports import Engine
 from session_service.core.recovery import Recovery, assess
 
@@ -30,19 +31,49 @@ class Replay(NamedTuple):
 
 
 async def begin(engine: Engine, channel: Channel, since: Position) -> Recovery:
-    """Return where a replay for a reader that stopped at `since` begins; reads only when the ring does not know."""
-    head, epoch = channel.head, channel.epoch
-    if since.epoch in ("", epoch) and since.offset <= head and channel.covers(since.offset):
+    """Return where a replay for a reader that stopped at `since` begins; reads only when the ring does not know.
+
+    Raises:
+        SessionError: the engine cannot be read, or the channel has another epoch that was not told here yet.
+    """
+    if since.epoch in ("", channel.epoch) and since.offset <= channel.head and channel.covers(since.offset):
         return Recovery(since.offset, None)
-    page = await engine.read(channel.topic, head, 1, 1)
-    return assess(since, channel.epoch, channel.head, page.low)
+    page = await read(engine, channel, channel.head, 1, 1)
+    return assess(since, page._replace(head=channel.head))
+
+
+async def read(engine: Engine, channel: Channel, after: int, limit: int, max_bytes: int) -> Page:
+    """Return a page of the epoch that the channel is in.
+
+    Raises:
+        SessionError: the engine cannot be read, or has another epoch that was not told here yet.
+    """
+    page = await engine.read(channel.topic, after, limit, max_bytes)
+    if page.epoch != channel.epoch:
+        raise EngineUnavailable("the channel begins anew")
+    return page
 
 
 async def missed(engine: Engine, channel: Channel, since: Position, max_bytes: int = MAX_REPLAY_BYTES) -> Replay:
     """Return what a reader that stopped at `since` has missed, up to the channel's head; see `collect`."""
-    start, failure = await begin(engine, channel, since)
-    found = await collect(engine, channel, start, max_bytes)
-    return found._replace(failure=failure or found.failure)
+    for _ in range(MAX_ROUNDS):
+        epoch = channel.epoch
+        start, failure = await begin(engine, channel, since)
+        if channel.epoch == epoch:
+            found = await collect(engine, channel, start, max_bytes)
+            if channel.epoch == epoch:
+                return found._replace(failure=failure or found.failure)
+    raise EngineUnavailable("the channel begins anew again and again")
+
+
+async def newest(engine: Engine, channel: Channel, count: int) -> Replay:
+    """Return the newest messages up to the channel's head, at most `count` of them; raises SessionError."""
+    for _ in range(MAX_ROUNDS if count else 0):
+        epoch = channel.epoch
+        found = await collect(engine, channel, max(0, channel.head - count))
+        if channel.epoch == epoch:
+            return Replay(found.after, None, found.messages[-count:])
+    return Replay(channel.head, None, [])
 
 
 def topped_up(channel: Channel, found: Replay, epoch: str) -> Replay | None:
@@ -62,6 +93,8 @@ def topped_up(channel: Channel, found: Replay, epoch: str) -> Replay | None:
 async def collect(engine: Engine, channel: Channel, after: int, max_bytes: int = MAX_REPLAY_BYTES) -> Replay:
     """Return everything after an offset; if that is more than `max_bytes`, the newest of it, and says so.
 
+    If the channel has another epoch afterwards, this is of no epoch.
+
     Raises:
         SessionError: the engine cannot be read.
     """
@@ -74,7 +107,7 @@ async def collect(engine: Engine, channel: Channel, after: int, max_bytes: int =
         if channel.covers(after):
             found = [message for message in found if message.offset <= channel.head]
             return Replay(first, failure, found + channel.ring.after(after))
-        page = await engine.read(channel.topic, after, PAGE_MESSAGES, PAGE_BYTES)
+        page = await read(engine, channel, after, PAGE_MESSAGES, PAGE_BYTES)
         size += sum(map(weight, page.messages))
         too_much = size > max_bytes
         if too_much:

@@ -72,6 +72,12 @@ class Channel:
         self.ring.append(message, self.reach())
         return [share.edge for share in self.shares.values() if share.live]
 
+    def renew(self, position: Position) -> list[Edge]:
+        """Go on in another epoch; return the edges that stand where the channel stood."""
+        self.epoch, self.head = position
+        self.ring.clear()
+        return [share.edge for share in self.shares.values() if share.live]
+
     def covers(self, after: int) -> bool:
         """The ring holds everything that comes after this offset."""
         return after >= self.head or self.ring.reaches(after + 1)

@@ -116,6 +116,11 @@ class Hub:
         channel = self.channels.get(message.topic)
         return [] if channel is None else channel.accept(message)
 
+    def renew(self, topic: str, position: Position) -> list[Edge]:
+        """Have a channel go on in another epoch; return the edges that are to be told."""
+        channel = self.channels.get(topic)
+        return [] if channel is None else channel.renew(position)
+
     def join(self, session: Session, channel: Channel, *, watch: bool, first: int, now_ms: int) -> list[PresenceChange]:
         """Make a session a member, live from the channel's head on; return the change for the client's first one."""
         came = channel.add(session, watch=watch, first=first, now_ms=now_ms)

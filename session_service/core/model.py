@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 MESSAGE_OVERHEAD_BYTES: Final = 192
@@ -54,6 +55,7 @@ class Page(NamedTuple):
     """Part of a channel, as it was at one moment.
 
     `low`: messages up to this offset are no longer kept. `more`: there are newer ones than the last of `messages`.
+    `formers`: earlier epochs, and up to which offset each is the same as this one; behind it, its messages were lost.
     The epoch of a channel that was never used is empty.
     """
 
@@ -62,6 +64,7 @@ class Page(NamedTuple):
     low: int
     messages: Sequence[StoredMessage]
     more: bool
+    formers: Mapping[str, int] = MappingProxyType({})
 
 
 class RecoveryFailure(Enum):

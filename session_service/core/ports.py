@@ -33,6 +33,12 @@ class EngineListener(Protocol):
     def on_message(self, message: StoredMessage) -> None:
         """Take a message: per topic in offset order, each once, from the subscription's position on."""
 
+    def on_renewed(self, topic: str, position: Position, *, lossless: bool) -> None:
+        """Note that a topic has another epoch: its next message comes after this position.
+
+        Lossless: nothing that the listener was given is gone, and nothing is missing before the position.
+        """
+
 
 class Engine(Protocol):
     """Orders, stores and hands on messages. What is answered is stored: no crash of this process loses it.
@@ -45,6 +51,9 @@ class Engine(Protocol):
 
     async def close(self) -> None:
         """Finish what was taken, then close the store."""
+
+    def listen_anew(self) -> None:
+        """Replace what brings messages here: a canary did not come back. What was missed is read from the store."""
 
     def append(self, message: NewMessage, on_stored: OnStored) -> None:
         """Store a message behind the newest of its topic, and give it to the listener if the topic is subscribed.

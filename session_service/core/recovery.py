@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from session_service.core.model import Position, RecoveryFailure
+from session_service.core.model import Page, Position, RecoveryFailure
 
 
 class Recovery(NamedTuple):
@@ -14,15 +14,18 @@ class Recovery(NamedTuple):
     failure: RecoveryFailure | None
 
 
-def assess(since: Position, epoch: str, head: int, low: int) -> Recovery:
-    """Return what can be given after `since`, of a channel with this epoch, newest offset and trimmed offset.
+def assess(since: Position, channel: Page) -> Recovery:
+    """Return what can be given after `since`, of a channel as a page of it says.
 
-    A position of another epoch, or ahead of the channel, is of another life: all that this life still holds was
+    A position of another epoch, or ahead of the channel, is of another life: what this life has that it had not was
     missed. An empty epoch is of whatever life, and with offset 0 asks for what is kept, so that nothing is missing.
     """
-    if (since.epoch and since.epoch != epoch) or since.offset > head:
-        return Recovery(low, RecoveryFailure.EPOCH_CHANGED)
-    if since.offset < low:
+    is_present = since.epoch in ("", channel.epoch)
+    shared = channel.head if is_present else channel.formers.get(since.epoch, 0)
+    if since.offset > shared or not (is_present or shared):
+        after = channel.low if is_present else max(channel.low, shared)
+        return Recovery(after, RecoveryFailure.EPOCH_CHANGED)
+    if since.offset < channel.low:
         asked_for_all_kept = not since.epoch and since.offset == 0
-        return Recovery(low, None if asked_for_all_kept else RecoveryFailure.HISTORY_EXPIRED)
+        return Recovery(channel.low, None if asked_for_all_kept else RecoveryFailure.HISTORY_EXPIRED)
     return Recovery(since.offset, None)

@@ -117,6 +117,9 @@ class EngineUser:
     def on_message(self, message: StoredMessage) -> None:
         self._note(Event("message", message.topic, message.offset, message))
 
+    def on_renewed(self, topic: str, position: Position, *, lossless: bool) -> None:
+        self._note(Event("renewed", topic, position.offset, (position, lossless)))
+
     def _note(self, event: Event) -> None:
         self.events.append(event)
         self._changed.set()

@@ -12,6 +12,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry
 
+from service_runtime.redis_address import parse_redis_address
 from session_service.adapters.engine_redis import RedisEngine
 from session_service.adapters.engine_sqlite import SqliteEngine
 from session_service.adapters.metrics_prometheus import EngineMetrics
@@ -81,7 +82,7 @@ class RedisBench(EngineBench):
 
     def make(self, options: EngineOptions) -> RedisEngine:
         settings = RedisSettings(
-            self.url,
+            parse_redis_address(self.url),
             options.retention,
             namespace=self.namespace,
             idempotency_window_s=options.idempotency_window_s,

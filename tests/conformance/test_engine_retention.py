@@ -92,8 +92,8 @@ async def test_readers_are_told_that_history_expired(bench: EngineBench) -> None
     user = await bench.open(default_rule=FOR_EVER._replace(max_messages=3))
     epoch = (await user.fill(10))[0].epoch
     page = await user.maintained(TOPIC, 7)
-    assert assess(Position(epoch, 5), page.epoch, page.head, page.low) == (7, RecoveryFailure.HISTORY_EXPIRED)
-    assert assess(Position(epoch, 7), page.epoch, page.head, page.low) == (7, None)
+    assert assess(Position(epoch, 5), page) == (7, RecoveryFailure.HISTORY_EXPIRED)
+    assert assess(Position(epoch, 7), page) == (7, None)
     assert offsets_of(await user.read(TOPIC, 5)) == [8, 9, 10]
 
 

@@ -125,7 +125,7 @@ def test_key_store_that_there_is_not_is_refused_and_not_shown(tmp_path: Path) ->
 
 
 def test_message_store_that_there_is_not_is_refused_and_not_shown(tmp_path: Path) -> None:
-    result = run("session_service", tmp_path, TIDEWIRE_SESSION_ENGINE_URL="redis+cluster://user:canary@a:1,b:2")
+    result = run("session_service", tmp_path, TIDEWIRE_SESSION_ENGINE_URL="mysql://user:canary@a:1/b")
     assert result.returncode == 2
     assert result.stderr.startswith(
         "TIDEWIRE_SESSION_ENGINE_URL: the value given is not allowed: must be sqlite:///path"

@@ -1,22 +1,32 @@
 -- Store a message once, give it the next offset, and publish it: all of it or nothing.
 -- KEYS: meta, log, id (what was stored under this id of this client)
 -- ARGV: now or '', new epoch, window ms, max messages, max age ms, max bytes, weight, PUBLISH or SPUBLISH, pub/sub channel,
---       body, milliseconds after which an idle channel is forgotten or 0
+--       body, milliseconds after which an idle channel is forgotten or 0, the server's run id, 1 if it has everything that
+--       its predecessor confirmed
 -- Returns epoch, offset, time ms, 1 for a duplicate.
 local now = now_ms(ARGV[1])
 local window, max_age = tonumber(ARGV[3]), tonumber(ARGV[5])
 
 local known = redis.call('GET', KEYS[3])
-local epoch = redis.call('HGET', KEYS[1], 'epoch')
+local v = redis.call('HMGET', KEYS[1], 'epoch', 'run', 'head', 'formers')
+local epoch, formers = v[1], v[4]
+if epoch and v[2] ~= ARGV[12] and ARGV[13] ~= '1' then
+  formers = epoch .. ' ' .. (v[3] or '0') .. ' ' .. (formers or '')
+  epoch = renew(KEYS[1], epoch, v[3] or '0', v[4], ARGV[2])
+end
 if known and epoch then
   local offset, time, of = string.match(known, '^(%d+) (%d+) (.*)$')
-  if of == epoch and tonumber(time) >= now - window then
+  local is_kept = of == epoch or tonumber(offset) <= (shared_with(formers, of) or 0)
+  if is_kept and tonumber(time) >= now - window then
     return {epoch, offset, time, 1}
   end
 end
 if not epoch then
   epoch = ARGV[2]
   redis.call('HSET', KEYS[1], 'epoch', epoch)
+end
+if v[2] ~= ARGV[12] then
+  redis.call('HSET', KEYS[1], 'run', ARGV[12])
 end
 
 local offset = redis.call('HINCRBY', KEYS[1], 'head', 1)

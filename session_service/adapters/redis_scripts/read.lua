@@ -2,12 +2,12 @@
 -- KEYS: meta, log
 -- ARGV: now or '', max messages, max age ms, max bytes of the channel, 'after' or 'last', offset, limit, weight of the
 --       answer; the first message comes whatever it weighs
--- Returns epoch, head, low, start of the epoch, entries; nothing for a channel that was never used.
+-- Returns epoch, head, low, start of the epoch, former epochs, entries; nothing for a channel that was never used.
 if redis.call('EXISTS', KEYS[1]) == 0 then
   return false
 end
 local low = trim(KEYS[1], KEYS[2], now_ms(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]))
-local v = redis.call('HMGET', KEYS[1], 'epoch', 'head', 'start')
+local v = redis.call('HMGET', KEYS[1], 'epoch', 'head', 'start', 'formers')
 local limit, budget = tonumber(ARGV[7]), tonumber(ARGV[8])
 local forwards = ARGV[5] == 'after'
 local from, to = math.max(tonumber(ARGV[6]), low) + 1, tonumber(v[2] or 0)
@@ -40,4 +40,4 @@ while not full and #entries < limit and from <= to do
     end
   end
 end
-return {v[1], v[2] or '0', int(low), v[3] or '0', entries}
+return {v[1], v[2] or '0', int(low), v[3] or '0', v[4] or '', entries}

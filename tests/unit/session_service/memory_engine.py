@@ -43,6 +43,7 @@ class MemoryEngine:
         self.stepwise = False
         self.held = False
         self.reads: list[tuple[str, int]] = []
+        self.listened_anew = 0
         self.subscribed: set[str] = set()
         self._topics: dict[str, _Topic] = {}
         self._acks: dict[tuple[str, str], tuple[Position, int]] = {}
@@ -94,6 +95,9 @@ class MemoryEngine:
 
     async def close(self) -> None:
         self._listener = None
+
+    def listen_anew(self) -> None:
+        self.listened_anew += 1
 
     def append(self, message: NewMessage, on_stored: OnStored) -> None:
         def answer() -> None:

@@ -34,33 +34,19 @@ def test_the_store_lies_in_the_data_folder_unless_said_otherwise() -> None:
     assert made(engine_url="sqlite:///y/z.db").store_path == Path("/y/z.db")
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        *(
-            "sqlite://",
-            "sqlite:///",
-            "x",
-            "redis://",
-            "redis://h:x",
-            "redis://h/x",
-            "redis://:pa/ss@h",
-            "unix://",
-            "unix:///",
-        ),
-        *("redis+cluster://a:1,b:2", "redis+sentinel://a:1,b:2/service"),
-    ],
-)
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///", "x", "redis://", "redis://h:x", "redis://user:pa/ss@h"])
 def test_other_engines_are_refused_without_a_word_of_theirs(url: str) -> None:
     text = refused(engine_url=url)
-    assert text.startswith(
-        "TIDEWIRE_SESSION_ENGINE_URL: the value given is not allowed: must be sqlite:///path/to/file, redis:"
-    )
+    assert text.startswith("TIDEWIRE_SESSION_ENGINE_URL: the value given is not allowed: ")
     assert "pa/ss" not in text
 
 
 @pytest.mark.parametrize(
-    "url", ["redis://h", "rediss://user:p%40ss@h:1/2", "redis://:p@[::1]:6379", "unix:///run/redis"]
+    "url",
+    [
+        *("redis://h", "rediss://user:p%40ss@h:1/2", "redis://:p@[::1]:6379", "unix:///run/redis"),
+        *("redis+cluster://a:1,b:2", "redis+sentinel://:p@a:1,b:2/service"),
+    ],
 )
 def test_redis_is_an_engine_and_its_password_is_not_shown(url: str) -> None:
     settings = made(engine_url=url)

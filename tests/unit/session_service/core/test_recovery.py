@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from session_service.core.model import Position, RecoveryFailure
+from session_service.core.model import Page, Position, RecoveryFailure
 from session_service.core.recovery import Recovery, assess
 
 EXPIRED, CHANGED = RecoveryFailure.HISTORY_EXPIRED, RecoveryFailure.EPOCH_CHANGED
@@ -29,14 +29,31 @@ EXPIRED, CHANGED = RecoveryFailure.HISTORY_EXPIRED, RecoveryFailure.EPOCH_CHANGE
     ],
 )
 def test_the_table(since: Position, low: int, expected: Recovery) -> None:
-    assert assess(since, "e1", 10, low) == expected
+    assert assess(since, Page("e1", 10, low, (), False)) == expected
+
+
+@pytest.mark.parametrize(
+    ("since", "low", "expected"),
+    [
+        (Position("e0", 5), 0, Recovery(5, None)),
+        (Position("e0", 7), 0, Recovery(7, None)),
+        (Position("e0", 8), 0, Recovery(7, CHANGED)),
+        (Position("e0", 8), 9, Recovery(9, CHANGED)),
+        (Position("e0", 2), 3, Recovery(3, EXPIRED)),
+        (Position("e-", 1), 0, Recovery(0, CHANGED)),
+    ],
+)
+def test_what_a_former_epoch_shares_with_the_present_one_is_not_lost(
+    since: Position, low: int, expected: Recovery
+) -> None:
+    assert assess(since, Page("e1", 10, low, (), False, {"e0": 7, "e-": 0})) == expected
 
 
 @given(st.sampled_from(["", "e0", "e1"]), st.integers(0, 30), st.integers(0, 20), st.integers(0, 20))
 def test_never_a_silent_hole_and_nothing_twice(epoch: str, offset: int, head: int, kept: int) -> None:
     """Against a model: the offsets that are kept, and those that the reader has seen."""
     low = max(0, head - kept)
-    recovery = assess(Position(epoch, offset), "e1", head, low)
+    recovery = assess(Position(epoch, offset), Page("e1", head, low, (), False))
     same_life = epoch in ("", "e1") and offset <= head
     seen = set(range(1, offset + 1)) if same_life else set()
     given_now = set(range(recovery.after + 1, head + 1))
