@@ -27,6 +27,7 @@ from session_service.core.errors import EngineTimeout, EngineUnavailable, LimitE
 log = get_logger("session_service.engine_redis")
 
 OVERDUE_CHECK_S: Final = 0.25
+REFUSALS_EVERY_S: Final = 1.0
 NO_TIMEOUT: Final = float("inf")
 
 OnGroup: TypeAlias = Callable[[int, float], None]
@@ -68,6 +69,9 @@ class Lane:
         self._on_redirects = on_redirects
         self._on_trouble = on_trouble
         self._facts: ServerFacts | None = None
+        self._refused = 0
+        self._refusal = ""
+        self._refusals_told_s = -REFUSALS_EVERY_S
         self._queue: deque[Asked] = deque()
         self._wanted = asyncio.Event()
         self._idle = asyncio.Event()
@@ -152,6 +156,7 @@ class Lane:
             if group:
                 started_s = time.monotonic()
                 replies = await self._exchange(group)
+                self._log_refusals()
                 self._on_group(len(group), time.monotonic() - started_s)
                 redirects: list[tuple[Asked, Redirect]] = []
                 for asked, reply in zip(group, replies, strict=True):
@@ -233,8 +238,16 @@ class Lane:
             self._stale = True  # it was the master: look who is
             return EngineUnavailable("the message store is read-only")
         except (ResponseError, BusyLoadingError) as error:
-            log.error("message store refused a command", error=str(error))
+            self._refused += 1
+            self._refusal = str(error)
             return EngineUnavailable()
+
+    def _log_refusals(self) -> None:
+        """Say once a second what was refused: it may be everything for a while."""
+        now_s = time.monotonic()
+        if self._refused and now_s >= self._refusals_told_s + REFUSALS_EVERY_S:
+            log.error("message store refused commands", error=self._refusal, commands=self._refused)
+            self._refused, self._refusals_told_s = 0, now_s
 
     def _redirected(self, error: AskError) -> Redirect | SessionError:
         if self._on_redirects is None:

@@ -19,6 +19,7 @@ from session_service.adapters.metrics_prometheus import EngineMetrics
 from session_service.adapters.redis_commands import RedisSettings
 from session_service.adapters.sqlite_ops import WriterSettings
 from tests.conformance.engine_bench import EngineBench, EngineOptions, EngineUser
+from tests.support.redis_cluster import RedisClusterServers
 from tests.support.redis_server import RedisServer
 
 
@@ -68,16 +69,26 @@ def shared_redis() -> RedisServer:
     return server
 
 
+@cache
+def shared_redis_cluster() -> RedisClusterServers:
+    """Return the one Redis Cluster of a test run, three masters, which ends with it."""
+    folder = tempfile.TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    cluster = RedisClusterServers(Path(folder.name))
+    cluster.start()
+    atexit.register(cluster.stop)
+    return cluster
+
+
 class RedisBench(EngineBench):
     """The distributed engine, in a namespace of its own; on the run's server unless it is given another."""
 
     timeout_s = 10.0
     wait_replicas = 0
 
-    def __init__(self, folder: Path, server: RedisServer | None = None) -> None:
+    def __init__(self, folder: Path, url: str | None = None) -> None:
         super().__init__()
-        self.server = server or shared_redis()
-        self.url = self.server.url
+        self.url = url or self.shared_url()
         self.namespace = f"test-{secrets.token_hex(6)}"
 
     def make(self, options: EngineOptions) -> RedisEngine:
@@ -102,5 +113,21 @@ class RedisBench(EngineBench):
     async def maintain(self, user: EngineUser) -> None:
         """Nothing: a channel is looked at whenever it is read or written."""
 
+    @staticmethod
+    def shared_url() -> str:
+        return shared_redis().url
 
-ENGINES: Final[Mapping[str, Callable[[Path], EngineBench]]] = {"sqlite": SqliteBench, "redis": RedisBench}
+
+class RedisClusterBench(RedisBench):
+    """The same on the run's Redis Cluster."""
+
+    @staticmethod
+    def shared_url() -> str:
+        return shared_redis_cluster().url
+
+
+ENGINES: Final[Mapping[str, Callable[[Path], EngineBench]]] = {
+    "sqlite": SqliteBench,
+    "redis": RedisBench,
+    "redis-cluster": RedisClusterBench,
+}

@@ -31,7 +31,7 @@ def server(tmp_path: Path) -> Iterator[RedisServer]:
 
 @pytest.fixture
 async def bench(server: RedisServer, tmp_path: Path) -> AsyncIterator[RedisBench]:
-    made = RedisBench(tmp_path, server)
+    made = RedisBench(tmp_path, server.url)
     yield made
     await made.close_all()
 
@@ -104,7 +104,7 @@ async def test_a_listener_without_publishing(bench: RedisBench, user: EngineUser
 
 
 async def test_namespaces_are_apart(bench: RedisBench, server: RedisServer, user: EngineUser, tmp_path: Path) -> None:
-    elsewhere = RedisBench(tmp_path, server)
+    elsewhere = RedisBench(tmp_path, server.url)
     stranger = await elsewhere.open()
     await stranger.subscribe()
     await user.append()

@@ -9,11 +9,7 @@ local window, max_age = tonumber(ARGV[3]), tonumber(ARGV[5])
 
 local known = redis.call('GET', KEYS[3])
 local v = redis.call('HMGET', KEYS[1], 'epoch', 'run', 'head', 'formers')
-local epoch, formers = v[1], v[4]
-if epoch and v[2] ~= ARGV[12] and ARGV[13] ~= '1' then
-  formers = epoch .. ' ' .. (v[3] or '0') .. ' ' .. (formers or '')
-  epoch = renew(KEYS[1], epoch, v[3] or '0', v[4], ARGV[2])
-end
+local epoch, formers = at_home(KEYS[1], v[1], v[3] or '0', v[2], v[4], ARGV[2], ARGV[12], ARGV[13])
 if known and epoch then
   local offset, time, of = string.match(known, '^(%d+) (%d+) (.*)$')
   local is_kept = of == epoch or tonumber(offset) <= (shared_with(formers, of) or 0)
@@ -24,9 +20,6 @@ end
 if not epoch then
   epoch = ARGV[2]
   redis.call('HSET', KEYS[1], 'epoch', epoch)
-end
-if v[2] ~= ARGV[12] then
-  redis.call('HSET', KEYS[1], 'run', ARGV[12])
 end
 
 local offset = redis.call('HINCRBY', KEYS[1], 'head', 1)

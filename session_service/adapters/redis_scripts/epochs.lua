@@ -13,7 +13,7 @@ local function shared_with(formers, epoch)
   end
 end
 
--- Give a channel another epoch, after its present head; return that epoch.
+-- Give a channel another epoch, after its present head; return that epoch, and the former ones.
 local function renew(meta, epoch, head, formers, new_epoch)
   local kept = {epoch .. ' ' .. head}
   for former, offset in string.gmatch(formers or '', '(%S+) (%d+)') do
@@ -21,6 +21,19 @@ local function renew(meta, epoch, head, formers, new_epoch)
       kept[#kept + 1] = former .. ' ' .. offset
     end
   end
-  redis.call('HSET', meta, 'epoch', new_epoch, 'start', head, 'formers', table.concat(kept, ' '))
-  return new_epoch
+  local all = table.concat(kept, ' ')
+  redis.call('HSET', meta, 'epoch', new_epoch, 'start', head, 'formers', all)
+  return new_epoch, all
+end
+
+-- Note which server process has a channel now; another epoch if it may lack something. Return the epoch, and the former ones.
+local function at_home(meta, epoch, head, run, formers, new_epoch, server, lossless)
+  if run == server then
+    return epoch, formers
+  end
+  redis.call('HSET', meta, 'run', server)
+  if not epoch or lossless == '1' then
+    return epoch, formers
+  end
+  return renew(meta, epoch, head, formers, new_epoch)
 end

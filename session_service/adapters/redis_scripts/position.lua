@@ -4,17 +4,12 @@
 --       has everything that its predecessor confirmed
 -- Returns epoch, head.
 local v = redis.call('HMGET', KEYS[1], 'epoch', 'head', 'run', 'formers')
-local epoch, head = v[1], v[2] or '0'
+local head = v[2] or '0'
+local epoch, formers = at_home(KEYS[1], v[1], head, v[3], v[4], ARGV[1], ARGV[4], ARGV[5])
 if not epoch then
   epoch = ARGV[1]
-  redis.call('HSET', KEYS[1], 'epoch', epoch, 'run', ARGV[4])
-else
-  local may_lack = v[3] ~= ARGV[4] and ARGV[5] ~= '1'
-  if may_lack or (epoch == ARGV[2] and tonumber(head) < tonumber(ARGV[3])) then
-    epoch = renew(KEYS[1], epoch, head, v[4], ARGV[1])
-  end
-  if v[3] ~= ARGV[4] then
-    redis.call('HSET', KEYS[1], 'run', ARGV[4])
-  end
+  redis.call('HSET', KEYS[1], 'epoch', epoch)
+elseif epoch == ARGV[2] and tonumber(head) < tonumber(ARGV[3]) then
+  epoch = renew(KEYS[1], epoch, head, formers, ARGV[1])
 end
 return {epoch, head}
