@@ -23,6 +23,7 @@ from session_service.adapters.cluster_local import LocalCluster
 from session_service.adapters.edge_commands import EdgeCommands
 from session_service.adapters.edge_outbox import EdgeOutbox
 from session_service.adapters.edge_queries import EdgeQueries
+from session_service.adapters.engine_watch import EngineWatch
 from session_service.adapters.engine_redis import RedisEngine
 from session_service.adapters.engine_sqlite import SqliteEngine
 from session_service.adapters.grpc_caller import Callers
@@ -34,7 +35,6 @@ from session_service.adapters.metrics_prometheus import EngineMetrics, StreamMet
 from session_service.adapters.publishing import Publisher
 from session_service.adapters.redis_commands import RedisSettings
 from session_service.adapters.sqlite_ops import WriterSettings
-from session_service.core.errors import SessionError
 from session_service.core.hub import Hub
 from session_service.core.ports import Engine
 from session_service.core.ring import RingBudget
@@ -51,6 +51,7 @@ SERVICE_NAMES: Final = (
 EMBEDDED_ID: Final = "embedded"
 """Names the canaries of the one process that a SQLite file has, the same after each restart; on Redis each has its own."""
 EPOCH_BYTES: Final = 9
+CANARY_AGAIN_S: Final = 0.2
 
 log = get_logger("session_service")
 
@@ -83,6 +84,9 @@ class SessionServer:
             edge_grace_s=settings.edge_grace_s,
             linger_s=settings.channel_linger_s,
             max_channels=settings.max_active_channels,
+        )
+        self._watch = EngineWatch(
+            self._live, self._engine, self._metrics, new_id, patience_s=settings.canary_patience_s
         )
         self._publisher = Publisher(self._engine, settings.max_message_bytes)
         self._queries = ChannelQueries(self._engine, self._cluster)
@@ -151,7 +155,7 @@ class SessionServer:
             self._cluster.start(self._live)
             await self._live.start()
             await self._verifier.start()
-            await self._live.prove_engine(new_id(), self._settings.engine_timeout_s)
+            await self._watch.prove(self._settings.engine_timeout_s)
             yield
         finally:
             self._live.stop()
@@ -159,25 +163,13 @@ class SessionServer:
             await self._engine.close()
 
     async def _prove_engine(self) -> None:
-        """Report this process as serving only while a canary comes back through the store."""
-        healthy = True
+        """Report this process as serving only while a canary comes back through the store (`design.md`, decision 9)."""
         while True:
-            await asyncio.sleep(self._settings.canary_interval_s)
-            problem = await self._engine_problem()
-            if healthy != (problem is None):
-                healthy = problem is None
-                await self._server.set_serving(healthy)
-                if healthy:
-                    log.info("message store works again")
-                else:
-                    log.error("message store fails", cause=problem)
-
-    async def _engine_problem(self) -> str | None:
-        try:
-            await self._live.prove_engine(new_id(), self._settings.engine_timeout_s)
-        except SessionError as error:
-            return str(error)
-        return None
+            await asyncio.sleep(self._settings.canary_interval_s if self._watch.healthy else CANARY_AGAIN_S)
+            healthy_before = self._watch.healthy
+            await self._watch.look()
+            if self._watch.healthy != healthy_before:
+                await self._server.set_serving(self._watch.healthy)
 
 
 def new_epoch() -> str:

@@ -133,6 +133,12 @@ class SessionSettings(ServiceSettings):
     canary_interval_s: float = Field(
         1.0, gt=0, description="Time between canaries through the message store", json_schema_extra=_unit("seconds")
     )
+    canary_patience_s: float = Field(
+        2.0,
+        gt=0,
+        description="Time in which a canary must come back; else the service is not ready, and listens to the store anew",
+        json_schema_extra=_unit("seconds"),
+    )
 
     @field_validator("engine_url")
     @classmethod

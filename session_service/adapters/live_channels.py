@@ -225,12 +225,12 @@ class LiveChannels:
 
     # Canaries.
 
-    def send_canary(self, token: str, edge_id: str, came: Callable[[], None], failed: Failed) -> None:
+    def send_canary(self, token: str, whose: str, came: Callable[[], None], failed: Failed) -> None:
         """Send a message through the engine; `came` is called when the listener was given it.
 
         Args:
             token: Unique among all canaries.
-            edge_id: Whose it is.
+            whose: An edge's id, or another name of who sends it.
             came: Called when it is back.
             failed: Called when the engine does not take it.
         """
@@ -244,34 +244,11 @@ class LiveChannels:
                 self._canaries.pop(token, None)
                 failed(result)
 
-        self.engine.append(NewMessage(self._canary_topic, CANARY_TYPE, token, edge_id, b"{}"), stored)
+        self.engine.append(NewMessage(self._canary_topic, CANARY_TYPE, token, whose, b"{}"), stored)
 
-    async def prove_engine(self, token: str, timeout_s: float) -> None:
-        """Send a canary of our own and wait for it.
-
-        Raises:
-            SessionError: the engine did not take it.
-            EngineUnavailable: it did not come back in time.
-        """
-        back: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        def came() -> None:
-            if not back.done():
-                back.set_result(None)
-
-        def failed(error: SessionError) -> None:
-            if not back.done():
-                back.set_exception(error)
-
-        self.send_canary(token, "service", came, failed)
-        try:
-            async with asyncio.timeout(timeout_s):
-                await back
-        except TimeoutError:
-            self._metrics.canaries_lost.inc()
-            raise EngineUnavailable("a canary did not come back through the message store") from None
-        finally:
-            self._canaries.pop(token, None)
+    def forget_canary(self, token: str) -> None:
+        """Wait for a canary no longer. Idempotent."""
+        self._canaries.pop(token, None)
 
     def _canary_came(self, message: StoredMessage) -> None:
         came = self._canaries.pop(message.id, None)

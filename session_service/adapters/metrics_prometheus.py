@@ -49,4 +49,10 @@ class StreamMetrics:
         self.cut_off = Counter(f"{prefix}_edges_cut_off", "Edges cut off because they did not read", registry=registry)
         self.edges = Gauge(f"{prefix}_edges", "Edges attached", registry=registry)
         self.channels = Gauge(f"{prefix}_channels", "Active channels", registry=registry)
+        self.engine_healthy = Gauge(
+            f"{prefix}_engine_healthy", "1 while canaries come back through the message store", registry=registry
+        )
+        self.engine_alarms = Counter(
+            f"{prefix}_engine_alarms", "Times that canaries ceased to come back", registry=registry
+        )
         self.canaries_lost = Counter(f"{prefix}_canaries_lost", "Canaries that did not return", registry=registry)

@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 from tidewire.session.v1 import edge_stream_pb2 as pb
+from tidewire.session.v1 import message_pb2
 
 from session_service.adapters import live_channels
 from session_service.core.channel import Channel
 from session_service.core.errors import EngineUnavailable, LimitExceeded, SessionError
-from session_service.core.model import NewMessage
+from session_service.core.model import NewMessage, Position
 from tests.unit.session_service.edge_world import EdgeWorld, at
 from tests.unit.session_service.fakes import TOPIC
 
@@ -91,20 +92,6 @@ async def test_channels_without_members_are_let_go_in_the_end(monkeypatch: pytes
         assert (await stream.join(since=at(0))).position.offset == 1
 
 
-async def test_a_canary_of_the_service_itself(world: EdgeWorld) -> None:
-    await world.live.prove_engine("token", 5.0)
-    world.engine.fault = EngineUnavailable()
-    with pytest.raises(EngineUnavailable):
-        await world.live.prove_engine("token", 5.0)
-
-
-async def test_a_canary_that_does_not_come_back_is_a_fault(world: EdgeWorld) -> None:
-    world.engine.held = True
-    with pytest.raises(EngineUnavailable, match="canary"):
-        await world.live.prove_engine("token", 0.001)
-    world.engine.release()
-
-
 async def test_canaries_that_wait_are_bounded(world: EdgeWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live_channels, "MAX_CANARIES", 2)
     came: list[str] = []
@@ -120,7 +107,26 @@ async def test_canaries_of_others_are_ignored(world: EdgeWorld) -> None:
     topic = next(iter(world.engine.subscribed))
     world.engine.append(NewMessage(topic, "canary", "of another life", "edge-9", b"{}"), stored.set_result)
     await stored
-    await world.live.prove_engine("token", 5.0)
+    came = asyncio.Event()
+    world.live.send_canary("token", "edge-1", came.set, pytest.fail)
+    async with asyncio.timeout(10):
+        await came.wait()
+
+
+async def test_another_epoch_is_told_to_the_edges_that_have_members(world: EdgeWorld) -> None:
+    stream = await world.session()
+    await stream.join()
+    world.engine.say(TOPIC, 2)
+    world.live.on_renewed(TOPIC, Position("e-2", 1), lossless=False)
+    world.live.on_renewed("tests/w1/nobody", Position("e-2", 1), lossless=False)
+    await stream.settled()
+    told = stream.of("resubscribed")[-1]
+    assert (told.topic, told.position.epoch, told.position.offset) == (TOPIC, "e-2", 1)
+    assert (told.recovered, told.failure) == (False, message_pb2.RECOVERY_FAILURE_EPOCH_CHANGED)
+    world.live.on_renewed(TOPIC, Position("e-3", 1), lossless=True)
+    await stream.settled()
+    assert stream.of("resubscribed")[-1].recovered
+    assert world.hub.channels[TOPIC].position == Position("e-3", 1)
 
 
 async def test_a_service_that_cannot_subscribe_does_not_start() -> None:
