@@ -124,6 +124,8 @@ class Resubscriptions:
                 self._tell(command, Position(epoch, after), failure)
                 continue
             page = await replay.read(self._live.engine, channel, after, replay.PAGE_MESSAGES, replay.PAGE_BYTES)
+            if channel.epoch != epoch:
+                continue
             missed = [message for message in page.messages if message.offset <= channel.head]
             begins = missed[0].offset - 1 if missed else min(page.low, channel.head)
             if begins > after:

@@ -29,6 +29,7 @@ class _Topic:
     low: int = 0
     base: int = 0
     """Offsets up to it are of messages that tests never made."""
+    formers: dict[str, int] = field(default_factory=dict)
 
     @property
     def head(self) -> int:
@@ -71,6 +72,12 @@ class MemoryEngine:
     def new_life(self, topic: str, epoch: str) -> None:
         """Lose everything of a topic, and begin anew."""
         self._topics[topic] = _Topic(epoch=epoch)
+
+    def renew(self, topic: str, epoch: str, kept: int) -> None:
+        """Lose what comes after an offset, and go on in another epoch."""
+        state = self.topic(topic)
+        messages = [message._replace(epoch=epoch) for message in state.messages if message.offset <= kept]
+        self._topics[topic] = _Topic(messages, epoch, state.low, formers={**state.formers, state.epoch: kept})
 
     async def next_read(self) -> asyncio.Future[None]:
         """Return the next read that waits, in stepwise mode: it goes on when a result is set."""
@@ -142,7 +149,8 @@ class MemoryEngine:
                 if max_bytes < 0 and messages:
                     break
                 messages.append(message)
-        return Page(state.epoch, state.head, state.low, messages, bool(messages) and messages[-1].offset < state.head)
+        more = bool(messages) and messages[-1].offset < state.head
+        return Page(state.epoch, state.head, state.low, messages, more, state.formers)
 
     async def last(self, topic: str, count: int, max_bytes: int) -> Page:
         await self._wait()

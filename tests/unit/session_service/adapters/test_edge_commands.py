@@ -715,6 +715,34 @@ async def test_history_that_is_trimmed_while_it_is_replayed_is_said(world: EdgeW
     assert stream.offsets() == list(range(low + 1, 8))
 
 
+@pytest.mark.parametrize(("kept", "failure"), [(6, 0), (2, CHANGED)])
+async def test_a_channel_that_is_renewed_while_it_is_replayed_goes_on_behind_what_is_shared(
+    world: EdgeWorld, monkeypatch: pytest.MonkeyPatch, kept: int, failure: int
+) -> None:
+    """The edge was sent up to offset 3 of the old epoch: nothing is sent twice, and what was lost of it is said."""
+    monkeypatch.setattr("session_service.adapters.replay.PAGE_MESSAGES", 2)
+    world.engine.fill(TOPIC, 6)
+    stream = await world.session()
+    world.engine.stepwise = True
+    stream.send(resubscribe=pb.Resubscribe(topic=TOPIC, position=at(1), sessions=[1]))
+    (await world.engine.next_read()).set_result(None)
+    (await world.engine.next_read()).set_result(None)
+    turn = await world.engine.next_read()
+    world.engine.renew(TOPIC, "e2", kept)
+    world.live.on_renewed(TOPIC, Position("e2", kept), lossless=kept >= 3)
+    turn.set_result(None)
+    world.engine.run_freely()
+    while len(stream.of("resubscribed")) < 2:
+        await stream.settled()
+    world.engine.say(TOPIC)
+    await stream.settled()
+    told = [(place(answer.position), answer.failure) for answer in stream.of("resubscribed")]
+    assert told == [(Position(EPOCH, 1), 0), (Position("e2", min(kept, 3)), failure)]
+    given = [(message.epoch, message.offset) for message in stream.of("delivery")]
+    assert given[:2] == [(EPOCH, 2), (EPOCH, 3)]
+    assert given[2:] == [("e2", offset) for offset in range(min(kept, 3) + 1, kept + 2)]
+
+
 async def test_a_resubscription_that_fails_is_tried_again_until_it_succeeds(
     world: EdgeWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:

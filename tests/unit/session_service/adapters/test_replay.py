@@ -134,6 +134,59 @@ async def test_a_new_life_while_it_is_read_is_said() -> None:
     assert (found.after, found.failure, found.messages) == (2, CHANGED, [])
 
 
+async def test_what_a_new_epoch_shares_with_the_old_one_is_not_missed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The channel is renewed while a page of the old epoch is read: the work begins again, and nothing is lost."""
+    monkeypatch.setattr(replay, "PAGE_MESSAGES", 2)
+    world = World(6)
+    world.engine.stepwise = True
+    reading = asyncio.create_task(replay.missed(world.engine, world.channel, Position(EPOCH, 1)))
+    (await world.engine.next_read()).set_result(None)
+    turn = await world.engine.next_read()
+    world.engine.renew(TOPIC, "e2", 5)
+    world.channel.renew(Position("e2", 5))
+    world.says(1)
+    turn.set_result(None)
+    world.engine.run_freely()
+    found = await reading
+    assert (found.after, found.failure) == (1, None)
+    assert [(message.epoch, message.offset) for message in found.messages] == [("e2", number) for number in range(2, 7)]
+
+
+async def test_what_is_read_of_an_epoch_that_was_not_told_here_is_not_used() -> None:
+    world = World(5)
+    world.engine.renew(TOPIC, "e2", 5)
+    with pytest.raises(EngineUnavailable, match="anew"):
+        await replay.missed(world.engine, world.channel, Position(EPOCH, 1))
+
+
+async def test_a_channel_that_is_always_renewed_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replay, "MAX_ROUNDS", 2)
+    world = World(5)
+    world.engine.stepwise = True
+    reading = asyncio.create_task(replay.missed(world.engine, world.channel, Position(EPOCH, 1)))
+    for epoch in ("e2", "e3"):
+        turn = await world.engine.next_read()
+        world.engine.renew(TOPIC, epoch, 5)
+        world.channel.renew(Position(epoch, 5))
+        turn.set_result(None)
+    with pytest.raises(EngineUnavailable, match="again and again"):
+        await reading
+
+
+async def test_the_newest_are_of_one_epoch() -> None:
+    world = World(6)
+    world.engine.stepwise = True
+    reading = asyncio.create_task(replay.newest(world.engine, world.channel, 3))
+    turn = await world.engine.next_read()
+    world.engine.renew(TOPIC, "e2", 4)
+    world.channel.renew(Position("e2", 4))
+    turn.set_result(None)
+    world.engine.run_freely()
+    found = await reading
+    assert [(message.epoch, message.offset) for message in found.messages] == [("e2", 2), ("e2", 3), ("e2", 4)]
+    assert await replay.newest(world.engine, world.channel, 0) == (4, None, [])
+
+
 async def test_an_engine_that_cannot_be_read_is_no_hole() -> None:
     world = World(5)
     world.engine.fault = EngineUnavailable()
