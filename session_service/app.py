@@ -23,9 +23,9 @@ from session_service.adapters.cluster_local import LocalCluster
 from session_service.adapters.edge_commands import EdgeCommands
 from session_service.adapters.edge_outbox import EdgeOutbox
 from session_service.adapters.edge_queries import EdgeQueries
-from session_service.adapters.engine_watch import EngineWatch
 from session_service.adapters.engine_redis import RedisEngine
 from session_service.adapters.engine_sqlite import SqliteEngine
+from session_service.adapters.engine_watch import EngineWatch
 from session_service.adapters.grpc_caller import Callers
 from session_service.adapters.grpc_edge_stream import SERVICE_NAME, EdgeStreamServicer
 from session_service.adapters.grpc_sessions import SessionServicer

@@ -15,7 +15,7 @@ from session_service.adapters import grpc_codec as codec
 from session_service.adapters.metrics_prometheus import StreamMetrics
 from session_service.core.canary import CANARY_TYPE, canary_topic
 from session_service.core.channel import Channel
-from session_service.core.errors import EngineUnavailable, LimitExceeded, SessionError
+from session_service.core.errors import LimitExceeded, SessionError
 from session_service.core.hub import Hub, PresenceChange
 from session_service.core.model import Member, NewMessage, Position, RecoveryFailure, Stored, StoredMessage
 from session_service.core.ports import Cluster, DisconnectOrder, Engine
