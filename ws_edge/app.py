@@ -97,7 +97,7 @@ class Edge:
         keys = VerifiedKeys(self._verifier)
         self._gateway = Gateway(
             keys=keys,
-            link=self._stream,
+            link=self._stream.commands,
             clock=clock,
             call_soon=asyncio.get_running_loop().call_soon,
             random=random.random,
