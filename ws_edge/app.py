@@ -20,6 +20,7 @@ from service_runtime.grpc_server import PortTakenError
 from service_runtime.logs import get_logger
 from service_runtime.process import announce_ready
 from service_runtime.tls import channel_credentials
+from tidewire_client.retry import backoff_s
 from tidewire_client.verifier import KeyVerifier
 from ws_edge.adapters.canary import Canary
 from ws_edge.adapters.edge_listener import EdgeListener, KeyWatcher
@@ -57,11 +58,6 @@ def new_id() -> str:
     return secrets.token_urlsafe(12)
 
 
-def backoff_s(attempt: int) -> float:
-    """Return how long to wait before an attempt: exponential from 50 ms to 1 s, with full jitter."""
-    return random.uniform(0, min(1.0, 0.05 * 2**attempt))  # noqa: S311 - no secret hangs on it
-
-
 class Edge:
     """One edge process.
 
@@ -73,9 +69,11 @@ class Edge:
         self._settings = settings
         credentials = channel_credentials(settings)
         token = settings.service_token_value()
-        self._channel = open_channel(settings.session_target, credentials)
+        # A stream stays where it is while its session service cannot serve for a moment; it is attached only to one that can.
+        self._stream_channel = open_channel(settings.session_target, credentials, only_serving=True)
+        self._calls_channel = open_channel(settings.session_target, credentials)
         self._stream = SessionStream(
-            self._channel,
+            self._stream_channel,
             service_token=token,
             edge_id=new_id(),
             deadline_s=settings.session_deadline_s,
@@ -115,7 +113,7 @@ class Edge:
             patience_s=2.5 * settings.canary_interval_s,
         )
         threads = ThreadsClient(
-            self._channel, service_token=token, deadline_s=settings.session_deadline_s, backoff=backoff_s
+            self._calls_channel, service_token=token, deadline_s=settings.session_deadline_s, backoff=backoff_s
         )
         self._threads = ThreadsApi(threads, keys, clock, new_id, settings.max_message_bytes)
 
@@ -150,7 +148,8 @@ class Edge:
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._stream.stop()
             await self._verifier.close()
-            await self._channel.close()
+            await self._stream_channel.close()
+            await self._calls_channel.close()
 
     async def _listen(self, runner: web.AppRunner) -> int:
         settings = self._settings

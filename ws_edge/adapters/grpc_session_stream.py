@@ -7,7 +7,6 @@ What commands are made of is in `session_commands`, what becomes of them in `com
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeAlias
 
@@ -53,6 +52,9 @@ class StreamListener(Protocol):
     def canary_returned(self, nonce: str) -> None:
         """Note that a canary came back through the engine."""
 
+    def is_open(self, number: int) -> bool:
+        """Say if a connection is still there."""
+
     def sessions(self) -> list[tuple[SessionFacts, Position | None]]:
         """Return what lives here: authenticated connections and the positions of their inboxes."""
 
@@ -72,9 +74,10 @@ class SessionStream:
         channel: To the session services.
         service_token: The credential of services.
         edge_id: Random for each process.
-        deadline_s: How long a command may wait for its answer, reconnects included, in seconds.
+        deadline_s: How long a command may wait for its answer, reconnects and repeats included, in seconds; and a session
+            service for its greeting.
         max_pending: How many commands may wait at once; more are refused.
-        backoff: Returns the seconds to wait before the n-th attempt to attach.
+        backoff: Returns the seconds to wait before the n-th attempt to attach, or repeat of a command.
     """
 
     def __init__(
@@ -90,13 +93,21 @@ class SessionStream:
         self.stats = StreamStats()
         self.service_id = ""
         self._queue = CommandQueue(
-            self.stats, deadline_s=deadline_s, max_pending=max_pending, on_defect=self._note_defect
+            self.stats,
+            deadline_s=deadline_s,
+            max_pending=max_pending,
+            backoff=backoff,
+            is_open=lambda number: self._listener.is_open(number),
+            on_defect=lambda number, exc: self._listener.defect(number, exc),
         )
         self.commands = SessionCommands(self._queue)
         self._stub = edge_stream_pb2_grpc.EdgeStreamServiceStub(channel)
         self._metadata = bearer(service_token)
         self._edge_id = edge_id
         self._backoff = backoff
+        self._deadline_s = deadline_s
+        self._greeting: asyncio.Timeout
+        self._draining = False
         self._listener: StreamListener
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -122,9 +133,6 @@ class SessionStream:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._queue.fail_all("the edge is stopping")
 
-    def _note_defect(self, number: int, exc: Exception) -> None:
-        self._listener.defect(number, exc)
-
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_S)
@@ -133,17 +141,24 @@ class SessionStream:
     # The stream.
 
     async def _stay_attached(self) -> None:
-        for attempt in itertools.count():
+        failures = 0
+        while True:
             attached_before = self.stats.attached
+            self._draining = False
             try:
                 await self._attach_once()
-                cause = "the session service ended the stream"
+                cause = "the session service drains" if self._draining else "the session service ended the stream"
             except grpc.aio.AioRpcError as exc:
                 cause = f"{exc.code().name}: {exc.details()}"
-            was_attached = self.stats.attached != attached_before
-            if was_attached or attempt % 10 == 0:
+            except TimeoutError:
+                cause = "the session service did not greet in time"
+            failures = 0 if self.stats.attached != attached_before else failures + 1
+            if failures <= 1 or failures % 10 == 0:
                 log.warning("session stream is down", cause=cause, pending=self.pending)
-            await asyncio.sleep(self._backoff(0 if was_attached else min(attempt, 10)))
+            # The channel passes by a service that drains. If its news of that has not come yet, the attempt is refused, and
+            # the next one waits as any other.
+            if not self._draining:
+                await asyncio.sleep(self._backoff(failures))
 
     async def _attach_once(self) -> None:
         self._queue.cut()
@@ -153,13 +168,16 @@ class SessionStream:
         writer = asyncio.create_task(self._write(call))
         writer.add_done_callback(lambda _: call.cancel())
         try:
-            async for response in call:
-                for event in response.events:
-                    try:
-                        self._handle(event)
-                    except Exception as exc:
-                        self._listener.defect(event.session, exc)
-                self.stats.events += len(response.events)
+            async with asyncio.timeout(self._deadline_s) as self._greeting:
+                async for response in call:
+                    for event in response.events:
+                        try:
+                            self._handle(event)
+                        except Exception as exc:
+                            self._listener.defect(event.session, exc)
+                    self.stats.events += len(response.events)
+                    if self._draining:
+                        return
         finally:
             self._queue.cut()
             writer.cancel()
@@ -205,9 +223,12 @@ class SessionStream:
         elif kind == "canary_returned":
             self._listener.canary_returned(event.canary_returned.nonce)
         elif kind == "welcome":
+            self._greeting.reschedule(None)
             self.stats.attached += 1
             self.service_id = event.welcome.service_id
             log.info("session stream is attached", service_id=self.service_id)
+        elif kind == "draining":
+            self._draining = True
         elif kind == "failed":
             log.error("session service refused a command", message=event.failed.message)
 

@@ -12,6 +12,9 @@ class StreamStats:
     attached: int = 0
     commands: int = 0
     events: int = 0
+    retries: int = 0
+    held_commands: int = 0
+    overtaken_commands: int = 0
     timeouts: int = 0
     late_answers: int = 0
     dropped_commands: int = 0
