@@ -226,7 +226,7 @@ class SessionStream:
             self._greeting.reschedule(None)
             self.stats.attached += 1
             self.service_id = event.welcome.service_id
-            log.info("session stream is attached", service_id=self.service_id)
+            log.info("session stream is attached", service_id=self.service_id, edge_id=self._edge_id)
         elif kind == "draining":
             self._draining = True
         elif kind == "failed":

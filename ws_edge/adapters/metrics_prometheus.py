@@ -71,6 +71,12 @@ class EdgeCollector(Collector):
             connections.add_metric([state.name.lower()], states[state])
         yield connections
         yield GaugeMetricFamily("tidewire_edge_topics", "Channels with members here", value=len(self._gateway.topics))
+        attached = GaugeMetricFamily(
+            "tidewire_edge_session_service", "1 while attached to this session service", labels=["service_id"]
+        )
+        if self._stream.service_id:
+            attached.add_metric([self._stream.service_id], float(self._stream.live))
+        yield attached
         yield GaugeMetricFamily(
             "tidewire_edge_pending_commands", "Commands not answered yet", value=self._stream.pending
         )
