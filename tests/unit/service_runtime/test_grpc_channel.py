@@ -14,6 +14,7 @@ from service_runtime.grpc_channel import bearer, bearer_token, open_channel
 from service_runtime.grpc_server import GrpcServer
 from service_runtime.settings import ServiceSettings
 from tests.support.waiting import eventually
+from tests.unit.service_runtime.names import naming
 from tests.unit.service_runtime.rpc import DEADLINE_S
 
 
@@ -49,8 +50,8 @@ def test_what_is_sent_is_what_is_found(token: str) -> None:
 class Named:
     """A server that answers with its name, and says over and over which word it was given."""
 
-    def __init__(self, name: bytes, port: int = 0) -> None:
-        self.runtime = GrpcServer(ServiceSettings(), host="127.0.0.1", port=port)
+    def __init__(self, name: bytes, port: int = 0, host: str = "127.0.0.1") -> None:
+        self.runtime = GrpcServer(ServiceSettings(), host=host, port=port)
         self._name = name
         self._port = port
         methods = {
@@ -115,12 +116,16 @@ async def test_calls_go_to_all_servers_in_turn_and_outlive_one(only_serving: boo
         await again.stop()
 
 
-async def test_a_name_with_several_addresses_is_balanced_as_well() -> None:
-    server = Named(b"first")
-    port = (await server.start()).rpartition(":")[2]
-    async with open_channel(f"dns:///localhost:{port}") as channel:
-        await answering(channel, "first")
-    await server.stop()
+async def test_a_name_with_several_addresses_is_balanced_as_well_and_outlives_one() -> None:
+    first = Named(b"first")
+    port = int((await first.start()).rpartition(":")[2])
+    second = Named(b"second", port, host="127.0.0.2")
+    await second.start()
+    async with naming("127.0.0.1", "127.0.0.2") as names, open_channel(f"dns://{names}/auth.test:{port}") as channel:
+        await answering(channel, "first", "second")
+        await first.stop()
+        await answering(channel, "second")
+    await second.stop()
 
 
 async def test_calls_begin_only_at_servers_that_serve() -> None:
