@@ -70,10 +70,9 @@ class Edge:
         credentials = channel_credentials(settings)
         token = settings.service_token_value()
         # A stream stays where it is while its session service cannot serve for a moment; it is attached only to one that can.
-        self._stream_channel = open_channel(settings.session_target, credentials, only_serving=True)
-        self._calls_channel = open_channel(settings.session_target, credentials)
+        self._channel = open_channel(settings.session_target, credentials, only_serving=True)
         self._stream = SessionStream(
-            self._stream_channel,
+            self._channel,
             service_token=token,
             edge_id=new_id(),
             deadline_s=settings.session_deadline_s,
@@ -112,10 +111,10 @@ class Edge:
             interval_s=settings.canary_interval_s,
             patience_s=2.5 * settings.canary_interval_s,
         )
-        threads = ThreadsClient(
-            self._calls_channel, service_token=token, deadline_s=settings.session_deadline_s, backoff=backoff_s
+        self._threads = ThreadsClient(
+            settings.session_target, credentials, service_token=token, deadline_s=settings.session_deadline_s
         )
-        self._threads = ThreadsApi(threads, keys, clock, new_id, settings.max_message_bytes)
+        self._threads_api = ThreadsApi(self._threads, keys, clock, new_id, settings.max_message_bytes)
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set, then drain."""
@@ -148,8 +147,8 @@ class Edge:
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._stream.stop()
             await self._verifier.close()
-            await self._stream_channel.close()
-            await self._calls_channel.close()
+            await self._channel.close()
+            await self._threads.close()
 
     async def _listen(self, runner: web.AppRunner) -> int:
         settings = self._settings
@@ -184,7 +183,7 @@ class Edge:
                 web.get("/ready", operations.ready),
                 web.get("/metrics", operations.metrics),
                 web.get("/client_{client_id}", endpoint.plain, allow_head=False),
-                *self._threads.routes(),
+                *self._threads_api.routes(),
             ]
         )
         if settings.serves_debug:

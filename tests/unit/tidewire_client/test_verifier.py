@@ -310,3 +310,33 @@ async def test_closing_ends_those_who_wait() -> None:
         with pytest.raises(asyncio.CancelledError):
             await asker
         w.peer.gate.set()
+
+
+async def test_an_auth_service_that_hangs_is_not_the_only_one_that_is_asked() -> None:
+    hung, working = AuthPeer(), AuthPeer()
+    hung.gate.clear()
+    async with serving_auth(hung) as first, serving_auth(working) as second:
+        verifier = KeyVerifier(f"ipv4:{first},{second}", service_token="t", deadline_s=1.0)
+        for number in range(4):
+            assert (await verifier.verify(f"{GOOD_KEY}-{number}")).allowed
+            assert (await verifier.check("k1", "publish", f"room-{number}")).allowed
+        await verifier.close()
+    assert hung.batches or hung.checks, "it was never asked"
+
+
+async def test_an_auth_service_that_dies_is_not_missed() -> None:
+    dying, living = AuthPeer(), AuthPeer()
+    async with serving_auth(living) as second:
+        async with serving_auth(dying) as first:
+            verifier = KeyVerifier(f"ipv4:{first},{second}", service_token="t", deadline_s=5.0)
+            for number in range(4):
+                assert (await verifier.verify(f"{GOOD_KEY}-{number}")).allowed
+
+            async def both() -> bool:
+                await verifier.verify(f"{GOOD_KEY}-{len(dying.batches) + len(living.batches)}-more")
+                return bool(dying.batches and living.batches)
+
+            await eventually(both, what="both are asked in turn")
+        for number in range(4, 10):
+            assert (await verifier.verify(f"{GOOD_KEY}-{number}")).allowed
+        await verifier.close()
