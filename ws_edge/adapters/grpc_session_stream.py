@@ -29,6 +29,8 @@ AttachCall: TypeAlias = grpc.aio.StreamStreamCall[pb.AttachRequest, pb.AttachRes
 MAX_COMMANDS_PER_BATCH = 512
 MAX_BATCH_BYTES = 2 * 1024 * 1024
 SWEEP_S = 0.1
+ENDED = (grpc.aio.AioRpcError, asyncio.InvalidStateError)
+"""What a write raises when the call is over: whoever reads knows why."""
 
 
 class StreamListener(Protocol):
@@ -74,8 +76,8 @@ class SessionStream:
         channel: To the session services.
         service_token: The credential of services.
         edge_id: Random for each process.
-        deadline_s: How long a command may wait for its answer, reconnects and repeats included, in seconds; and a session
-            service for its greeting.
+        deadline_s: How long a command may wait for its answer, reconnects and repeats included, in seconds; a session
+            service may take twice as long for its greeting.
         max_pending: How many commands may wait at once; more are refused.
         backoff: Returns the seconds to wait before the n-th attempt to attach, or repeat of a command.
     """
@@ -168,7 +170,7 @@ class SessionStream:
         writer = asyncio.create_task(self._write(call))
         writer.add_done_callback(lambda _: call.cancel())
         try:
-            async with asyncio.timeout(self._deadline_s) as self._greeting:
+            async with asyncio.timeout(2 * self._deadline_s) as self._greeting:
                 async for response in call:
                     for event in response.events:
                         try:
@@ -178,11 +180,18 @@ class SessionStream:
                     self.stats.events += len(response.events)
                     if self._draining:
                         return
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # The call was cancelled, not this task: its writer has a defect, which is told below.
         finally:
             self._queue.cut()
             writer.cancel()
             call.cancel()
-            await asyncio.gather(writer, return_exceptions=True)
+            (problem,) = await asyncio.gather(writer, return_exceptions=True)
+            if isinstance(problem, Exception) and not isinstance(problem, ENDED):
+                self._listener.defect(0, problem)
 
     async def _write(self, call: AttachCall) -> None:
         """Send batches of commands: the greeting and the replay first, then what each tick gathered."""

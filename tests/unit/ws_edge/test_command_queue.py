@@ -499,3 +499,34 @@ async def test_a_join_says_where_it_is_in_force() -> None:
     joined = pb.Joined(topic="d/w/room", position=message_pb2.Position(epoch="e", offset=4), recovered=True)
     world.queue.answer(pb.Event(ref=join.ref, joined=joined), "joined")
     assert world.answers["join"] == Joined(Position("e", 4), True, None, [])
+
+
+async def test_commands_say_what_the_core_asked_for() -> None:
+    world = World()
+    commands, ignored = world.commands, lambda _: None
+    commands.join(ALICE, "d/w/room", ignored, since=Position("e", 3), presence=True)
+    commands.join(BOB, "d/w/room", ignored, last_acked=True)
+    commands.read_history(ALICE, "d/w/room", ignored, since=("e", 2), limit=5)
+    commands.acknowledge(ALICE, "d/w/room", Position("e", 4))
+    commands.resubscribe("d/w/room", Position("e", 4), [ALICE, BOB], [BOB])
+    commands.send_canary("nonce")
+    since, acked, history, acknowledged, resubscribed, canary = await world.sent()
+    assert (since.join.since.epoch, since.join.since.offset, since.join.presence) == ("e", 3, True)
+    assert acked.join.WhichOneof("replay") == "last_acked"
+    assert (history.read_history.since.epoch, history.read_history.since.offset) == ("e", 2)
+    assert history.read_history.limit == 5
+    assert acknowledged.acknowledge.position.offset == 4
+    assert list(resubscribed.resubscribe.sessions) == [ALICE, BOB]
+    assert list(resubscribed.resubscribe.presence_sessions) == [BOB]
+    assert canary.send_canary.nonce == "nonce"
+    assert [command.ref for command in (acknowledged, resubscribed, canary)] == [0, 0, 0]
+
+
+async def test_what_wants_no_answer_is_lost_while_no_session_service_is_there_and_counted() -> None:
+    world = World()
+    world.queue.cut()
+    world.commands.send_canary("nonce")
+    world.commands.close(ALICE)
+    assert world.queue.go_live() == []
+    assert world.nothing_is_sent()
+    assert world.stats.dropped_commands == 2

@@ -250,6 +250,20 @@ async def test_a_defect_of_the_edge_does_not_end_the_stream() -> None:
         assert (stream.live, peer.attached) == (True, 1)
 
 
+async def test_a_defect_in_what_is_named_does_not_end_the_edge() -> None:
+    class Defective(Edge):
+        def sessions(self) -> list[tuple[SessionFacts, Position | None]]:
+            if not self.defects:
+                raise ValueError("defect")
+            return super().sessions()
+
+    edge = Defective()
+    async with SessionPeer("a") as peer, attached_to(peer, edge=edge) as stream:
+        assert isinstance(await answer(publish(stream)), Published)
+        assert [str(exc) for exc in edge.defects] == ["defect"]
+        assert peer.attached == 2
+
+
 @pytest.mark.parametrize("count", [1, 600])
 async def test_what_waited_for_a_session_service_is_sent_when_one_is_there(count: int) -> None:
     async with SessionPeer("a") as peer:
