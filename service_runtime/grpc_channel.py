@@ -11,9 +11,9 @@ import grpc
 MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024
 KEEPALIVE_MS: Final = 10_000
 
+_BALANCED: Final[dict[str, Any]] = {"loadBalancingConfig": [{"round_robin": {}}]}
+_OF_SERVING: Final = {**_BALANCED, "healthCheckConfig": {"serviceName": ""}}
 _OPTIONS: Final = (
-    ("grpc.lb_policy_name", "round_robin"),
-    ("grpc.service_config", json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})),
     ("grpc.initial_reconnect_backoff_ms", 50),
     ("grpc.min_reconnect_backoff_ms", 250),
     ("grpc.max_reconnect_backoff_ms", 1000),
@@ -28,16 +28,22 @@ _OPTIONS: Final = (
 )
 
 
-def open_channel(target: str, credentials: grpc.ChannelCredentials | None = None) -> grpc.aio.Channel:
-    """Open a channel; it connects when it is first used.
+def open_channel(
+    target: str, credentials: grpc.ChannelCredentials | None = None, *, only_serving: bool = False
+) -> grpc.aio.Channel:
+    """Open a channel; it connects when it is first used. Calls go to all servers of the target in turn.
 
     Args:
         target: A gRPC target, e.g. `127.0.0.1:50051`, `dns:///auth:50051` or `ipv4:10.0.0.1:50051,10.0.0.2:50051`.
         credentials: For TLS; None: plain text.
+        only_serving: Begin calls only at servers that say they are serving (`grpc.health.v1`), and fail them as unavailable
+            where none does; calls under way go on. For calls that stay long at one server. A short one does better
+            without: it is answered by the server itself, which knows if anything was done, and repeated at the next one.
     """
+    options = (*_OPTIONS, ("grpc.service_config", json.dumps(_OF_SERVING if only_serving else _BALANCED)))
     if credentials is None:
-        return grpc.aio.insecure_channel(target, options=_OPTIONS)
-    return grpc.aio.secure_channel(target, credentials, options=_OPTIONS)
+        return grpc.aio.insecure_channel(target, options=options)
+    return grpc.aio.secure_channel(target, credentials, options=options)
 
 
 def bearer(token: str) -> tuple[tuple[str, str], ...]:

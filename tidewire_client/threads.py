@@ -125,7 +125,8 @@ class Threads(ServiceClient):
             created_by=created_by,
             metadata=data_bytes(metadata),
         )
-        return _thread((await self._calls.repeatable(self._stub.CreateThread, request)).thread)
+        answer = await self._calls.repeatable(self._stub.CreateThread, request, caller_can_repeat=thread_id is not None)
+        return _thread(answer.thread)
 
     async def get(self, thread_id: str) -> Thread:
         """Return a thread.

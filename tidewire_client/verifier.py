@@ -59,7 +59,8 @@ class KeyVerifier:
         auth_target: gRPC target of the auth services.
         service_token: The caller's credential.
         credentials: For TLS; None: plain text.
-        deadline_s: For each verification, retries included, in seconds.
+        deadline_s: For each verification, retries included, in seconds; an attempt gets half of it, so that an auth service
+            that hangs is not the only one that is asked.
         cache_size: Verdicts kept at most.
         stale_after_s: Silence of the watch after which cached verdicts are verified again, in seconds.
         outage_grace_s: How long keys known to be good go on while the auth service is away, in seconds.
@@ -89,6 +90,7 @@ class KeyVerifier:
         self._stub = auth_pb2_grpc.AuthServiceStub(self._channel)
         self._metadata = bearer(service_token)
         self._deadline_s = deadline_s
+        self._attempt_s = deadline_s / 2
         self._grace_s = stale_after_s + outage_grace_s
         self._on_change = on_change
         self._on_resync = on_resync
@@ -231,6 +233,7 @@ class KeyVerifier:
         answer = await call_with_retry(
             lambda timeout: self._stub.CheckPermission(request, metadata=self._metadata, timeout=timeout),
             self._deadline_s,
+            attempt_s=self._attempt_s,
         )
         return verdict_of(answer.verdict)
 
@@ -252,7 +255,7 @@ class KeyVerifier:
         self.stats.batched += len(batch)
         request = auth_pb2.VerifyKeysRequest(requests=[one for one, _ in batch])
         try:
-            answer = await call_with_retry(self._verify_call(request), self._deadline_s)
+            answer = await call_with_retry(self._verify_call(request), self._deadline_s, attempt_s=self._attempt_s)
         except grpc.aio.AioRpcError as exc:
             if exc.code() is grpc.StatusCode.INVALID_ARGUMENT and len(batch) > 1:
                 # One of them is refused as such: the others must not suffer for it.

@@ -20,6 +20,7 @@ from service_runtime.grpc_server import PortTakenError
 from service_runtime.logs import get_logger
 from service_runtime.process import announce_ready
 from service_runtime.tls import channel_credentials
+from tidewire_client.retry import backoff_s
 from tidewire_client.verifier import KeyVerifier
 from ws_edge.adapters.canary import Canary
 from ws_edge.adapters.edge_listener import EdgeListener, KeyWatcher
@@ -57,11 +58,6 @@ def new_id() -> str:
     return secrets.token_urlsafe(12)
 
 
-def backoff_s(attempt: int) -> float:
-    """Return how long to wait before an attempt: exponential from 50 ms to 1 s, with full jitter."""
-    return random.uniform(0, min(1.0, 0.05 * 2**attempt))  # noqa: S311 - no secret hangs on it
-
-
 class Edge:
     """One edge process.
 
@@ -73,7 +69,8 @@ class Edge:
         self._settings = settings
         credentials = channel_credentials(settings)
         token = settings.service_token_value()
-        self._channel = open_channel(settings.session_target, credentials)
+        # A stream stays where it is while its session service cannot serve for a moment; it is attached only to one that can.
+        self._channel = open_channel(settings.session_target, credentials, only_serving=True)
         self._stream = SessionStream(
             self._channel,
             service_token=token,
@@ -97,7 +94,7 @@ class Edge:
         keys = VerifiedKeys(self._verifier)
         self._gateway = Gateway(
             keys=keys,
-            link=self._stream,
+            link=self._stream.commands,
             clock=clock,
             call_soon=asyncio.get_running_loop().call_soon,
             random=random.random,
@@ -114,10 +111,10 @@ class Edge:
             interval_s=settings.canary_interval_s,
             patience_s=2.5 * settings.canary_interval_s,
         )
-        threads = ThreadsClient(
-            self._channel, service_token=token, deadline_s=settings.session_deadline_s, backoff=backoff_s
+        self._threads = ThreadsClient(
+            settings.session_target, credentials, service_token=token, deadline_s=settings.session_deadline_s
         )
-        self._threads = ThreadsApi(threads, keys, clock, new_id, settings.max_message_bytes)
+        self._threads_api = ThreadsApi(self._threads, keys, clock, new_id, settings.max_message_bytes)
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set, then drain."""
@@ -151,6 +148,7 @@ class Edge:
             await self._stream.stop()
             await self._verifier.close()
             await self._channel.close()
+            await self._threads.close()
 
     async def _listen(self, runner: web.AppRunner) -> int:
         settings = self._settings
@@ -185,7 +183,7 @@ class Edge:
                 web.get("/ready", operations.ready),
                 web.get("/metrics", operations.metrics),
                 web.get("/client_{client_id}", endpoint.plain, allow_head=False),
-                *self._threads.routes(),
+                *self._threads_api.routes(),
             ]
         )
         if settings.serves_debug:

@@ -26,6 +26,12 @@ def impatient(gateway: Gateway) -> ServiceProcess:
     return gateway.another_edge("impatient", session_deadline_s=1, auth_deadline_s=1, auth_outage_grace_s=60)
 
 
+@pytest.fixture(scope="module")
+def patient(gateway: Gateway) -> ServiceProcess:
+    """An edge that waits as long for its session service as a slow machine needs to start one."""
+    return gateway.another_edge("patient", session_deadline_s=60)
+
+
 @pytest.fixture
 def made(gateway: Gateway, impatient: ServiceProcess, clients_of: MakeClients, debug: bool) -> Clients:
     return clients_of(Target.of(gateway, impatient), debug=debug)
@@ -83,6 +89,37 @@ async def test_session_service_that_is_gone_and_comes_back(made: Clients, gatewa
     assert after["data"]["epoch"] == first["data"]["epoch"]
     heard = await watcher.take("chat_message", content="after")
     assert heard["offset"] == after["data"]["offset"]
+
+
+@ENDPOINTS
+@pytest.mark.parametrize("how", ["killed", "stopped"])
+async def test_session_service_that_comes_back_in_time_is_a_pause(
+    gateway: Gateway, patient: ServiceProcess, clients_of: MakeClients, debug: bool, how: str
+) -> None:
+    """Whatever was asked meanwhile is done, in order; nobody is told of an error, and nobody is disconnected."""
+    made = clients_of(Target.of(gateway, patient), debug=debug)
+    channel, other = new_name("room"), new_name("room")
+    client, watcher = await made.member(channel), await made.member(channel)
+    if how == "killed":
+        gateway.session.kill9()
+    else:
+        assert gateway.session.stop() == 0
+    try:
+        sent = [await client.send("task_update", {"n": n}, channel=channel) for n in range(5)]
+        joined = await client.send("join_channel", {"channel": other})
+        question = await client.send("history", {"channel": channel})
+        newcomer = await made.open()
+        connecting = await newcomer.send_connect(made.workspace)
+    finally:
+        await asyncio.to_thread(gateway.session.start)
+    for frame_id in sent:
+        await client.confirmation(frame_id, "task_update")
+    await client.take("subscription_success", frame_id=joined)
+    await client.take("history", frame_id=question)
+    await newcomer.expect("connection_success", frame_id=connecting)
+    heard = [await watcher.take("task_update") for _ in sent]
+    assert [frame["data"]["n"] for frame in heard] == list(range(5))
+    assert [frame["id"] for frame in heard] == sent
 
 
 @ENDPOINTS

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.support.http_client import http
@@ -123,3 +125,64 @@ class Gateway:
         """Return the last lines of the logs of processes that did not end with 0."""
         bad = [process for process in self.processes if codes.get(process.name)]
         return "\n".join(f"--- {process.name}\n{process.log()[-3000:]}" for process in bad)
+
+
+class ManyServices(Gateway):
+    """Two of each service on one Redis; whoever calls a service knows both of them.
+
+    Args:
+        directory: For state, logs and ready files.
+        redis: URL of the Redis that keeps everything.
+        edge: More flags of the edges, by name without `--`.
+    """
+
+    def __init__(self, directory: Path, redis: str, *, edge: Mapping[str, object] | None = None) -> None:
+        super().__init__(directory, edge=edge, redis=redis)
+        self.auths = [self._process("auth_service", self._auth_flags, f"auth_service-{n}") for n in (1, 2)]
+        self.sessions: list[ServiceProcess] = []
+        self.edges: list[ServiceProcess] = []
+
+    @property
+    def processes(self) -> list[ServiceProcess]:
+        return [*self.edges, *self.sessions, *self.auths]
+
+    def start(self) -> None:
+        """Start all, and return when a message has gone round at every edge."""
+        for auth in self.auths:
+            auth.start()
+        flags = {"data-dir": self.directory / "data", "auth-target": target_of(self.auths), "metrics-port": 0}
+        self.sessions = [self._process("session_service", flags, f"session_service-{n}") for n in (1, 2)]
+        for session in self.sessions:
+            session.start()
+        flags = self._flags_of_edge({"auth-target": target_of(self.auths), "session-target": target_of(self.sessions)})
+        self.edges = [self._process("ws_edge", flags, f"ws_edge-{n}") for n in (1, 2)]
+        for edge in self.edges:
+            edge.start()
+        self.auth, self.session, self.edge = self.auths[0], self.sessions[0], self.edges[0]
+        for edge in self.edges:
+            self.wait_ready(edge)
+
+    def attached_to(self, edge: ServiceProcess) -> str | None:
+        """Return the id of the session service that an edge is attached to."""
+        found = re.search(
+            r'^tidewire_edge_session_service{service_id="([^"]+)"} 1.0$', self._metrics(edge), re.MULTILINE
+        )
+        return found and found[1]
+
+    def counted(self, process: ServiceProcess, metric: str) -> float:
+        """Return the value of a metric without labels."""
+        found = re.search(rf"^{metric} (\S+)$", self._metrics(process), re.MULTILINE)
+        assert found, f"{process.name} has no metric {metric}"
+        return float(found[1])
+
+    def _metrics(self, process: ServiceProcess) -> str:
+        address = process.address
+        if process.module != "ws_edge":
+            facts = json.loads((self.directory / f"{process.name}.ready").read_text())
+            address = f"127.0.0.1:{facts['metrics_port']}"
+        return http("GET", f"http://{address}/metrics").body.decode()
+
+
+def target_of(processes: Sequence[ServiceProcess]) -> str:
+    """Return the gRPC target that names them all."""
+    return "ipv4:" + ",".join(process.address for process in processes)

@@ -41,7 +41,7 @@ class Canary:
             if self._stream.live:
                 self._nonce = self._new_id()
                 self._sent_at = asyncio.get_running_loop().time()
-                self._stream.send_canary(self._nonce)
+                self._stream.commands.send_canary(self._nonce)
             self._watch()
             await asyncio.sleep(self._interval_s if self._returned_at is not None and self._stream.live else 0.05)
 

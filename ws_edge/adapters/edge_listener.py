@@ -46,6 +46,10 @@ class EdgeListener:
         """Note that a canary came back."""
         self._canary.returned(nonce)
 
+    def is_open(self, number: int) -> bool:
+        """Say if a connection is still there."""
+        return self._gateway.registry.get(number) is not None
+
     def sessions(self) -> list[tuple[SessionFacts, Position | None]]:
         """Return the authenticated connections."""
         return self._gateway.sessions()

@@ -1,35 +1,26 @@
 """The one stream of this edge to a session service: commands out and events in, many to a gRPC message.
 
-Commands that want an answer are pending under their `ref` until it comes or their deadline passes. When the stream breaks,
-the edge attaches again, names all that lives here (`replay`), and sends what is still pending once more: publishes carry an
-id, so that repeating stores nothing twice. Pending commands all have the same time to live, so they expire in the order in
-which they were sent, and one sweep looks only at the oldest.
+When the stream breaks, the edge attaches again, names all that lives here (`_replay`), and sends what is pending once more.
+What commands are made of is in `session_commands`, what becomes of them in `command_queue`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeAlias
 
 import grpc
 from tidewire.session.v1 import edge_stream_pb2 as pb
-from tidewire.session.v1 import edge_stream_pb2_grpc, message_pb2
+from tidewire.session.v1 import edge_stream_pb2_grpc
 
 from service_runtime.grpc_channel import bearer
 from service_runtime.logs import get_logger
-from ws_edge.adapters.session_events import answer_of, member_of, message_of, position_of, recovery_failure
-from ws_edge.core.ports import (
-    Answer,
-    Failed,
-    FailureKind,
-    Member,
-    OnAnswer,
-    Position,
-    SessionFacts,
-    StoredMessage,
-)
+from ws_edge.adapters.command_queue import CommandQueue
+from ws_edge.adapters.session_commands import SessionCommands, open_session, resubscribe
+from ws_edge.adapters.session_events import member_of, message_of, position_of, recovery_failure
+from ws_edge.adapters.stream_stats import StreamStats
+from ws_edge.core.ports import Member, Position, SessionFacts, StoredMessage
 
 log = get_logger("ws_edge.session_stream")
 
@@ -38,6 +29,8 @@ AttachCall: TypeAlias = grpc.aio.StreamStreamCall[pb.AttachRequest, pb.AttachRes
 MAX_COMMANDS_PER_BATCH = 512
 MAX_BATCH_BYTES = 2 * 1024 * 1024
 SWEEP_S = 0.1
+ENDED = (grpc.aio.AioRpcError, asyncio.InvalidStateError)
+"""What a write raises when the call is over: whoever reads knows why."""
 
 
 class StreamListener(Protocol):
@@ -61,6 +54,9 @@ class StreamListener(Protocol):
     def canary_returned(self, nonce: str) -> None:
         """Note that a canary came back through the engine."""
 
+    def is_open(self, number: int) -> bool:
+        """Say if a connection is still there."""
+
     def sessions(self) -> list[tuple[SessionFacts, Position | None]]:
         """Return what lives here: authenticated connections and the positions of their inboxes."""
 
@@ -68,39 +64,22 @@ class StreamListener(Protocol):
         """Return what lives here: topics, positions, members, and the members that want presence."""
 
 
-class Pending:
-    """A command that waits for its answer."""
-
-    __slots__ = ("command", "deadline", "on_answer")
-
-    def __init__(self, command: pb.Command, on_answer: OnAnswer, deadline: float) -> None:
-        self.command = command
-        self.on_answer = on_answer
-        self.deadline = deadline
-
-
-class StreamStats:
-    """Counters of the stream."""
-
-    def __init__(self) -> None:
-        self.attached = 0
-        self.commands = 0
-        self.events = 0
-        self.timeouts = 0
-        self.late_answers = 0
-        self.dropped_commands = 0
-
-
 class SessionStream:
-    """Implements `ws_edge.core.ports.SessionLink` over `EdgeStreamService.Attach`.
+    """Stays attached to a session service by `EdgeStreamService.Attach`.
+
+    Attributes:
+        commands: Where the core sends commands.
+        stats: Counters.
+        service_id: The session service that it is, or was last, attached to.
 
     Args:
         channel: To the session services.
         service_token: The credential of services.
         edge_id: Random for each process.
-        deadline_s: How long a command may wait for its answer, reconnects included, in seconds.
+        deadline_s: How long a command may wait for its answer, reconnects and repeats included, in seconds; a session
+            service may take twice as long for its greeting.
         max_pending: How many commands may wait at once; more are refused.
-        backoff: Returns the seconds to wait before the n-th attempt to attach.
+        backoff: Returns the seconds to wait before the n-th attempt to attach, or repeat of a command.
     """
 
     def __init__(
@@ -115,29 +94,34 @@ class SessionStream:
     ) -> None:
         self.stats = StreamStats()
         self.service_id = ""
+        self._queue = CommandQueue(
+            self.stats,
+            deadline_s=deadline_s,
+            max_pending=max_pending,
+            backoff=backoff,
+            is_open=lambda number: self._listener.is_open(number),
+            on_defect=lambda number, exc: self._listener.defect(number, exc),
+        )
+        self.commands = SessionCommands(self._queue)
         self._stub = edge_stream_pb2_grpc.EdgeStreamServiceStub(channel)
         self._metadata = bearer(service_token)
         self._edge_id = edge_id
-        self._deadline_s = deadline_s
-        self._max_pending = max_pending
         self._backoff = backoff
-        self._refs = itertools.count(1)
-        self._pending: dict[int, Pending] = {}
-        self._out: list[pb.Command] = []
-        self._wake = asyncio.Event()
-        self._live = False
+        self._deadline_s = deadline_s
+        self._greeting: asyncio.Timeout
+        self._draining = False
         self._listener: StreamListener
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
     def live(self) -> bool:
         """The stream is attached, and what lives here is in force there."""
-        return self._live
+        return self._queue.live
 
     @property
     def pending(self) -> int:
         """How many commands wait for an answer."""
-        return len(self._pending)
+        return len(self._queue)
 
     def start(self, listener: StreamListener) -> None:
         """Attach, and stay attached until `stop`."""
@@ -149,156 +133,65 @@ class SessionStream:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._fail_all("the edge is stopping")
+        self._queue.fail_all("the edge is stopping")
 
-    # Commands (SessionLink).
-
-    async def open(
-        self, who: SessionFacts, on_answer: OnAnswer, *, broadcasts: Position | None, inbox: Position | None
-    ) -> None:
-        """Announce an authenticated connection; returns when `on_answer` has run."""
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        def answered(answer: Answer) -> None:
-            try:
-                on_answer(answer)
-            finally:
-                if not done.done():
-                    done.set_result(None)
-
-        self._ask(pb.Command(session=who.number, open_session=_open_session(who, inbox, broadcasts)), answered)
-        await done
-
-    def close(self, number: int) -> None:
-        """Announce the end of a connection; a new session service is not told of it at all."""
-        self._tell(pb.Command(session=number, close_session=pb.CloseSession()))
-
-    def join(
-        self,
-        number: int,
-        topic: str,
-        on_answer: OnAnswer,
-        *,
-        since: Position | None = None,
-        last_acked: bool = False,
-        last: int = 0,
-        presence: bool = False,
-    ) -> None:
-        """Join a channel. Answer: `Joined`."""
-        join = pb.Join(topic=topic, presence=presence)
-        if since is not None:
-            join.since.CopyFrom(_position(since))
-        elif last_acked:
-            join.last_acked.SetInParent()
-        elif last:
-            join.last = last
-        self._ask(pb.Command(session=number, join=join), on_answer)
-
-    def leave(self, number: int, topic: str, on_answer: OnAnswer) -> None:
-        """Leave a channel. Answer: `Left`."""
-        self._ask(pb.Command(session=number, leave=pb.Leave(topic=topic)), on_answer)
-
-    def publish(
-        self,
-        number: int,
-        topic: str,
-        message_type: str,
-        message_id: str,
-        data: bytes,
-        thread_id: str,
-        on_answer: OnAnswer,
-    ) -> None:
-        """Store and deliver a message. Answer: `Published`."""
-        publish = pb.Publish(topic=topic, type=message_type, id=message_id, data=data, thread_id=thread_id)
-        self._ask(pb.Command(session=number, publish=publish), on_answer)
-
-    def acknowledge(self, number: int, topic: str, position: Position) -> None:
-        """Note how far a client has seen; lost while no session service is there, as the next one says it again."""
-        self._tell(pb.Command(session=number, acknowledge=pb.Acknowledge(topic=topic, position=_position(position))))
-
-    def read_history(
-        self, number: int, topic: str, on_answer: OnAnswer, *, since: tuple[str, int] | None, limit: int
-    ) -> None:
-        """Read part of a history. Answer: `HistoryPage`."""
-        read = pb.ReadHistory(topic=topic, limit=limit)
-        if since is not None:
-            read.since.CopyFrom(message_pb2.Position(epoch=since[0], offset=since[1]))
-        self._ask(pb.Command(session=number, read_history=read), on_answer)
-
-    def read_presence(self, number: int, topic: str, on_answer: OnAnswer) -> None:
-        """Read the members. Answer: `PresenceList`."""
-        self._ask(pb.Command(session=number, read_presence=pb.ReadPresence(topic=topic)), on_answer)
-
-    def read_receipt(self, number: int, topic: str, offset: int, on_answer: OnAnswer) -> None:
-        """Read how far a message has come. Answer: `ReceiptState`."""
-        read = pb.ReadReceipt(topic=topic, offset=offset)
-        self._ask(pb.Command(session=number, read_receipt=read), on_answer)
-
-    def resubscribe(self, topic: str, position: Position, numbers: Sequence[int], presence: Sequence[int]) -> None:
-        """Ask for what a topic has after a position."""
-        self._tell(_resubscribe(topic, position, numbers, presence))
-
-    def send_canary(self, nonce: str) -> None:
-        """Send a message that must come back through the engine."""
-        self._tell(pb.Command(send_canary=pb.SendCanary(nonce=nonce)))
-
-    def _ask(self, command: pb.Command, on_answer: OnAnswer) -> None:
-        if len(self._pending) >= self._max_pending:
-            on_answer(Failed(FailureKind.LIMIT, "Too many commands wait for the session service", True))
-            return
-        ref = command.ref = next(self._refs)
-        deadline = asyncio.get_running_loop().time() + self._deadline_s
-        self._pending[ref] = Pending(command, on_answer, deadline)
-        if self._live:
-            self._push(command)
-
-    def _tell(self, command: pb.Command) -> None:
-        if self._live:
-            self._push(command)
-        else:
-            self.stats.dropped_commands += 1
-
-    def _push(self, command: pb.Command) -> None:
-        self.stats.commands += 1
-        self._out.append(command)
-        self._wake.set()
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            self._queue.expire()
 
     # The stream.
 
     async def _stay_attached(self) -> None:
-        for attempt in itertools.count():
+        failures = 0
+        while True:
             attached_before = self.stats.attached
+            self._draining = False
             try:
                 await self._attach_once()
-                cause = "the session service ended the stream"
+                cause = "the session service drains" if self._draining else "the session service ended the stream"
             except grpc.aio.AioRpcError as exc:
                 cause = f"{exc.code().name}: {exc.details()}"
-            was_attached = self.stats.attached != attached_before
-            if was_attached or attempt % 10 == 0:
-                log.warning("session stream is down", cause=cause, pending=len(self._pending))
-            await asyncio.sleep(self._backoff(0 if was_attached else min(attempt, 10)))
+            except TimeoutError:
+                cause = "the session service did not greet in time"
+            failures = 0 if self.stats.attached != attached_before else failures + 1
+            if failures <= 1 or failures % 10 == 0:
+                log.warning("session stream is down", cause=cause, pending=self.pending)
+            # The channel passes by a service that drains. If its news of that has not come yet, the attempt is refused, and
+            # the next one waits as any other.
+            if not self._draining:
+                await asyncio.sleep(self._backoff(failures))
 
     async def _attach_once(self) -> None:
-        self._out.clear()
-        self._wake.clear()
+        self._queue.cut()
         call = self._stub.Attach(metadata=self._metadata, wait_for_ready=False)
         # A task of ours, not a request iterator: gRPC leaves the iterator of a call that has failed waiting, and it would
         # take commands that are meant for the next call.
         writer = asyncio.create_task(self._write(call))
         writer.add_done_callback(lambda _: call.cancel())
         try:
-            async for response in call:
-                for event in response.events:
-                    try:
-                        self._handle(event)
-                    except Exception as exc:
-                        self._listener.defect(event.session, exc)
-                self.stats.events += len(response.events)
+            async with asyncio.timeout(2 * self._deadline_s) as self._greeting:
+                async for response in call:
+                    for event in response.events:
+                        try:
+                            self._handle(event)
+                        except Exception as exc:
+                            self._listener.defect(event.session, exc)
+                    self.stats.events += len(response.events)
+                    if self._draining:
+                        return
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # The call was cancelled, not this task: its writer has a defect, which is told below.
         finally:
-            self._live = False
+            self._queue.cut()
             writer.cancel()
             call.cancel()
-            await asyncio.gather(writer, return_exceptions=True)
+            (problem,) = await asyncio.gather(writer, return_exceptions=True)
+            if isinstance(problem, Exception) and not isinstance(problem, ENDED):
+                self._listener.defect(0, problem)
 
     async def _write(self, call: AttachCall) -> None:
         """Send batches of commands: the greeting and the replay first, then what each tick gathered."""
@@ -306,40 +199,24 @@ class SessionStream:
         for batch in _batches(self._replay()):
             await call.write(pb.AttachRequest(commands=batch))
         while True:
-            await self._wake.wait()
-            self._wake.clear()
-            commands, self._out = self._out, []
-            for batch in _batches(commands):
+            for batch in _batches(await self._queue.take()):
                 await call.write(pb.AttachRequest(commands=batch))
 
     def _replay(self) -> list[pb.Command]:
         """Return all that lives here, then what is pending; from now on commands are sent behind it."""
-        replay = []
-        for who, inbox in self._listener.sessions():
-            replay.append(pb.Command(session=who.number, open_session=_open_session(who, inbox, None)))
-        replay += [_resubscribe(*subscription) for subscription in self._listener.subscriptions()]
+        replay = [open_session(who, inbox, None) for who, inbox in self._listener.sessions()]
+        replay += [resubscribe(*subscription) for subscription in self._listener.subscriptions()]
         replay.append(pb.Command(replay_done=pb.ReplayDone()))
-        replay += [pending.command for pending in self._pending.values()]
-        self._live = True
-        return replay
+        return replay + self._queue.go_live()
 
     def _handle(self, event: pb.Event) -> None:
         kind = event.WhichOneof("event")
         if kind == "delivery":
             self._listener.deliver(event.delivery.topic, message_of(event.delivery))
         elif event.ref:
-            self._answer(event, kind)
+            self._queue.answer(event, kind)
         elif kind is not None:
             self._notice(event, kind)
-
-    def _answer(self, event: pb.Event, kind: str | None) -> None:
-        pending = self._pending.pop(event.ref, None)
-        if pending is not None:
-            pending.on_answer(answer_of(event, kind))
-            return
-        self.stats.late_answers += 1
-        if kind == "joined":  # the client was told that its join failed: make that true
-            self._tell(pb.Command(session=event.session, leave=pb.Leave(topic=event.joined.topic)))
 
     def _notice(self, event: pb.Event, kind: str) -> None:
         if kind == "presence_changed":
@@ -355,37 +232,14 @@ class SessionStream:
         elif kind == "canary_returned":
             self._listener.canary_returned(event.canary_returned.nonce)
         elif kind == "welcome":
+            self._greeting.reschedule(None)
             self.stats.attached += 1
             self.service_id = event.welcome.service_id
-            log.info("session stream is attached", service_id=self.service_id)
+            log.info("session stream is attached", service_id=self.service_id, edge_id=self._edge_id)
+        elif kind == "draining":
+            self._draining = True
         elif kind == "failed":
             log.error("session service refused a command", message=event.failed.message)
-
-    # Deadlines.
-
-    async def _sweep(self) -> None:
-        """Answer commands whose time is over: as timed out while the stream lives, else as unavailable."""
-        while True:
-            await asyncio.sleep(SWEEP_S)
-            now = asyncio.get_running_loop().time()
-            expired = []
-            for ref, pending in self._pending.items():
-                if pending.deadline > now:
-                    break
-                expired.append(ref)
-            for ref in expired:
-                self.stats.timeouts += 1
-                self._pending.pop(ref).on_answer(self._no_answer())
-
-    def _no_answer(self) -> Failed:
-        if self._live:
-            return Failed(FailureKind.TIMEOUT, "The session service did not answer in time", False)
-        return Failed(FailureKind.UNAVAILABLE, "The session service is away", False)
-
-    def _fail_all(self, why: str) -> None:
-        pending, self._pending = self._pending, {}
-        for waiting in pending.values():
-            waiting.on_answer(Failed(FailureKind.UNAVAILABLE, why, False))
 
 
 def _batches(commands: Sequence[pb.Command]) -> list[list[pb.Command]]:
@@ -400,28 +254,3 @@ def _batches(commands: Sequence[pb.Command]) -> list[list[pb.Command]]:
         batches[-1].append(command)
         size += length
     return batches
-
-
-def _position(position: Position) -> message_pb2.Position:
-    return message_pb2.Position(epoch=position.epoch, offset=position.offset)
-
-
-def _open_session(who: SessionFacts, inbox: Position | None, broadcasts: Position | None) -> pb.OpenSession:
-    return pb.OpenSession(
-        inbox=None if inbox is None else _position(inbox),
-        broadcasts=None if broadcasts is None else _position(broadcasts),
-        client_id=who.client_id,
-        domain=who.domain,
-        workspace=who.workspace,
-        connection_type=who.connection_type,
-        key_id=who.key_id,
-        session_id=who.session_id,
-    )
-
-
-def _resubscribe(topic: str, position: Position, numbers: Sequence[int], presence: Sequence[int]) -> pb.Command:
-    return pb.Command(
-        resubscribe=pb.Resubscribe(
-            topic=topic, position=_position(position), sessions=numbers, presence_sessions=presence
-        )
-    )

@@ -1,25 +1,31 @@
-"""Calls of the thread service, with deadlines and retries, and its faults as HTTP knows them."""
+"""Calls of the thread service, repeated inside their deadline, and its faults as HTTP knows them."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, TypeVar
 
 import grpc
 from tidewire.session.v1 import session_pb2, session_pb2_grpc, threads_pb2, threads_pb2_grpc
 
-from service_runtime.grpc_channel import bearer
-from service_runtime.grpc_errors import error_info
-from tidewire_client.retry import call_with_retry
+from tidewire_client.errors import (
+    InvalidRequest,
+    LimitExceeded,
+    NotFound,
+    ServiceTimeout,
+    ServiceUnavailable,
+    TidewireError,
+)
+from tidewire_client.service_calls import ServiceCalls
 
 R = TypeVar("R")
 
-_STATUS = {
-    grpc.StatusCode.NOT_FOUND: ("not_found", 404, None),
-    grpc.StatusCode.INVALID_ARGUMENT: ("invalid_format", 400, None),
-    grpc.StatusCode.RESOURCE_EXHAUSTED: ("unavailable", 503, 1000),
-    grpc.StatusCode.DEADLINE_EXCEEDED: ("timeout", 504, 1000),
-    grpc.StatusCode.UNAVAILABLE: ("unavailable", 503, 1000),
+_KINDS: Final[Mapping[type[TidewireError], tuple[str, int, int | None]]] = {
+    NotFound: ("not_found", 404, None),
+    InvalidRequest: ("invalid_format", 400, None),
+    LimitExceeded: ("unavailable", 503, 1000),
+    ServiceTimeout: ("timeout", 504, 1000),
+    ServiceUnavailable: ("unavailable", 503, 1000),
 }
 
 
@@ -38,25 +44,29 @@ class ThreadsClient:
     """The session service's threads, for the edge's HTTP API.
 
     Args:
-        channel: To the session services.
+        target: gRPC target of the session services.
+        credentials: For TLS; None: plain text.
         service_token: The credential of services; the caller's key was already checked.
-        deadline_s: For each call, retries included, in seconds.
-        backoff: Returns the seconds to wait before the n-th repeat.
+        deadline_s: For each call, repeats included, in seconds.
     """
 
     def __init__(
-        self,
-        channel: grpc.aio.Channel,
-        *,
-        service_token: str,
-        deadline_s: float,
-        backoff: Callable[[int], float],
+        self, target: str, credentials: grpc.ChannelCredentials | None, *, service_token: str, deadline_s: float
     ) -> None:
-        self._threads = threads_pb2_grpc.ThreadServiceStub(channel)
-        self._session = session_pb2_grpc.SessionServiceStub(channel)
-        self._metadata = bearer(service_token)
-        self._deadline_s = deadline_s
-        self._backoff = backoff
+        self._calls = ServiceCalls(
+            target,
+            service="session",
+            token=service_token,
+            credentials=credentials,
+            deadline_s=deadline_s,
+            attempt_s=deadline_s / 2,
+        )
+        self._threads = threads_pb2_grpc.ThreadServiceStub(self._calls.channel)
+        self._session = session_pb2_grpc.SessionServiceStub(self._calls.channel)
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._calls.close()
 
     async def list_threads(
         self, domain: str, workspace: str, page_size: int, page_token: str
@@ -65,7 +75,7 @@ class ThreadsClient:
         request = threads_pb2.ListThreadsRequest(
             domain=domain, workspace=workspace, page_size=page_size, page_token=page_token
         )
-        return await self._call(lambda t: self._threads.ListThreads(request, metadata=self._metadata, timeout=t))
+        return await self._call(self._threads.ListThreads, request)
 
     async def create_thread(
         self,
@@ -76,8 +86,10 @@ class ThreadsClient:
         channel: str,
         created_by: str,
         metadata: bytes,
+        *,
+        caller_can_repeat: bool,
     ) -> threads_pb2.CreateThreadResponse:
-        """Make a thread, or return the one that has this id."""
+        """Make a thread, or return the one that has this id; `caller_can_repeat`: the caller knows the id."""
         request = threads_pb2.CreateThreadRequest(
             domain=domain,
             workspace=workspace,
@@ -87,12 +99,12 @@ class ThreadsClient:
             created_by=created_by,
             metadata=metadata,
         )
-        return await self._call(lambda t: self._threads.CreateThread(request, metadata=self._metadata, timeout=t))
+        return await self._call(self._threads.CreateThread, request, caller_can_repeat=caller_can_repeat)
 
     async def get_thread(self, domain: str, workspace: str, thread_id: str) -> threads_pb2.Thread:
         """Return a thread."""
         request = threads_pb2.GetThreadRequest(domain=domain, workspace=workspace, thread_id=thread_id)
-        answer = await self._call(lambda t: self._threads.GetThread(request, metadata=self._metadata, timeout=t))
+        answer = await self._call(self._threads.GetThread, request)
         return answer.thread
 
     async def list_messages(
@@ -102,30 +114,31 @@ class ThreadsClient:
         request = threads_pb2.ListThreadMessagesRequest(
             domain=domain, workspace=workspace, thread_id=thread_id, page_size=page_size, page_token=page_token
         )
-        return await self._call(lambda t: self._threads.ListThreadMessages(request, metadata=self._metadata, timeout=t))
+        return await self._call(self._threads.ListThreadMessages, request)
 
     async def post_message(
-        self, topic: str, message_id: str, client_id: str, data: bytes, thread_id: str
+        self, topic: str, message_id: str, client_id: str, data: bytes, thread_id: str, *, caller_can_repeat: bool
     ) -> session_pb2.PublishMessageResponse:
-        """Publish a message of a thread; the id makes repeating safe."""
+        """Publish a message of a thread; the id makes repeating safe, also for the caller if it knows the id."""
         request = session_pb2.PublishMessageRequest(
             topic=topic, type="chat_message", id=message_id, client_id=client_id, data=data, thread_id=thread_id
         )
-        return await self._call(lambda t: self._session.PublishMessage(request, metadata=self._metadata, timeout=t))
+        return await self._call(self._session.PublishMessage, request, caller_can_repeat=caller_can_repeat)
 
-    async def _call(self, attempt: Callable[[float], Awaitable[R]]) -> R:
-        """Call, and repeat while the service is away and time is left. Every call here is idempotent."""
+    async def _call(self, method: Callable[..., Awaitable[R]], request: Any, *, caller_can_repeat: bool = True) -> R:
+        """Make a call; every call here is idempotent, though the caller may not know the id by which it is."""
         try:
-            return await call_with_retry(attempt, self._deadline_s, backoff=self._backoff)
-        except grpc.aio.AioRpcError as exc:
-            raise _translated(exc) from None
+            return await self._calls.repeatable(method, request, caller_can_repeat=caller_can_repeat)
+        except TidewireError as error:
+            raise _translated(error) from None
 
 
-def _translated(exc: grpc.aio.AioRpcError) -> ThreadServiceError:
-    error_type, code, retry_after_ms = _STATUS.get(exc.code(), ("server_error", 500, None))
-    info = error_info(exc)
-    known = info is not None and code in (400, 404, 503)
-    words = exc.details() or "" if known else "The session service did not answer"
-    if error_type == "server_error":
-        words = "Internal server error"
-    return ThreadServiceError(error_type, words, code, retry_after_ms)
+def _translated(error: TidewireError) -> ThreadServiceError:
+    kind = _KINDS.get(type(error))
+    if kind is None:
+        return ThreadServiceError("server_error", "Internal server error", 500, None)
+    words = str(error)
+    if isinstance(error, (ServiceTimeout, ServiceUnavailable)):
+        words += " (safe to repeat)" if error.safe_to_repeat else " (repeating may do it twice)"
+    error_type, code, retry_after_ms = kind
+    return ThreadServiceError(error_type, words[:1].upper() + words[1:], code, retry_after_ms)

@@ -149,6 +149,7 @@ class ThreadsApi:
             channel,
             _sender(body.client_id, caller),
             b"" if body.metadata is None else json.dumps(body.metadata, ensure_ascii=False).encode(),
+            caller_can_repeat=bool(body.thread_id),
         )
         status = 200 if answer.existed else 201
         return web.json_response({"thread": _thread(answer.thread), "timestamp": self._now()}, status=status)
@@ -195,6 +196,7 @@ class ThreadsApi:
             _sender(body.client_id, caller),
             encoded,
             thread.thread_id,
+            caller_can_repeat=bool(body.id),
         )
         message = {
             "type": "chat_message",

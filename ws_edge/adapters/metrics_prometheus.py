@@ -33,7 +33,10 @@ _STREAM_COUNTERS = {
     "attached": "Times the stream to a session service was attached",
     "commands": "Commands sent to session services",
     "events": "Events received from session services",
-    "timeouts": "Commands that were not answered in time",
+    "retries": "Commands repeated after the session service could not do them",
+    "held_commands": "Commands that waited behind one that was to be repeated, to keep their order",
+    "overtaken_commands": "Commands not repeated, as a later one of their session was done already",
+    "timeouts": "Commands that were not done in time",
     "late_answers": "Answers that came after their deadline",
     "dropped_commands": "Commands without an answer that were lost while no session service was there",
 }
@@ -68,6 +71,12 @@ class EdgeCollector(Collector):
             connections.add_metric([state.name.lower()], states[state])
         yield connections
         yield GaugeMetricFamily("tidewire_edge_topics", "Channels with members here", value=len(self._gateway.topics))
+        attached = GaugeMetricFamily(
+            "tidewire_edge_session_service", "1 while attached to this session service", labels=["service_id"]
+        )
+        if self._stream.service_id:
+            attached.add_metric([self._stream.service_id], float(self._stream.live))
+        yield attached
         yield GaugeMetricFamily(
             "tidewire_edge_pending_commands", "Commands not answered yet", value=self._stream.pending
         )

@@ -112,8 +112,8 @@ def _receipt(event: pb.Event) -> Answer:
     return ReceiptState(position_of(receipt.position), receipt.written, receipt.acknowledged)
 
 
-def _failed(event: pb.Event) -> Answer:
-    failed = event.failed
+def failure_of(failed: pb.CommandFailed) -> Failed:
+    """Return why a command was not done."""
     kind = FAILURES.get(failed.reason, FailureKind.INTERNAL)
     return Failed(kind, failed.message or "The session service could not do it", failed.safe_to_repeat)
 
@@ -126,7 +126,7 @@ _ANSWERS: Final[Mapping[str, Callable[[pb.Event], Answer]]] = {
     "history": _history,
     "presence": _presence,
     "receipt": _receipt,
-    "failed": _failed,
+    "failed": lambda event: failure_of(event.failed),
 }
 
 

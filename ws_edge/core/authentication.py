@@ -16,8 +16,9 @@ from ws_edge.core.close_codes import CloseCode
 from ws_edge.core.connection import Connection, State
 from ws_edge.core.errors import ErrorType, FrameError
 from ws_edge.core.fanout import subscription
-from ws_edge.core.frame_handlers import FrameHandlers, Refuse, failure_error
+from ws_edge.core.handler_base import Refuse
 from ws_edge.core.limits import ConnectionLimits, KeyBuckets
+from ws_edge.core.membership_handlers import MembershipHandlers
 from ws_edge.core.names import BROADCAST_CHANNEL, inbox, topic_of
 from ws_edge.core.ports import (
     Answer,
@@ -30,6 +31,7 @@ from ws_edge.core.ports import (
     SessionFacts,
     SessionLink,
 )
+from ws_edge.core.refusals import away_error, failure_error
 from ws_edge.core.registry import Registry
 from ws_edge.core.stats import EdgeStats
 from ws_edge.core.topics import TopicTable
@@ -58,7 +60,7 @@ class Authentication:
         new_id: Callable[[], str],
         topics: TopicTable,
         registry: Registry,
-        handlers: FrameHandlers,
+        membership: MembershipHandlers,
         heartbeat_ms: int,
         stats: EdgeStats,
         refuse: Refuse,
@@ -69,7 +71,7 @@ class Authentication:
         self._new_id = new_id
         self._topics = topics
         self._registry = registry
-        self._handlers = handlers
+        self._membership = membership
         self._heartbeat_ms = heartbeat_ms
         self._stats = stats
         self._refuse = refuse
@@ -238,7 +240,7 @@ class Authentication:
     async def _resume(self, connection: Connection, envelope: Envelope, entry: ResumeEntry) -> None:
         """Go on with one channel; what is wrong with it is told, and the others go on."""
         try:
-            pending = self._handlers.resume(connection, envelope, entry.channel, _position(entry))
+            pending = self._membership.resume(connection, envelope, entry.channel, _position(entry))
             if pending is not None:
                 await pending
         except FrameError as problem:
@@ -248,12 +250,6 @@ class Authentication:
 
 def _position(entry: ResumeEntry) -> Position:
     return Position(entry.epoch, entry.offset)
-
-
-def away_error(exc: ServiceAway, *, safe_to_repeat: bool) -> FrameError:
-    """Return the error for a service that gave no answer."""
-    kind = ErrorType.TIMEOUT if exc.timed_out else ErrorType.UNAVAILABLE
-    return FrameError(kind, str(exc).capitalize(), details={"safe_to_repeat": safe_to_repeat}, retry_after_ms=1000)
 
 
 def shown_limits(limits: ConnectionLimits) -> dict[str, int]:

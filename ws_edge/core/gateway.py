@@ -15,6 +15,7 @@ from ws_edge.core.connection import Connection, State
 from ws_edge.core.errors import ErrorType, FrameError, defect_error
 from ws_edge.core.fanout import Fanout, members_of
 from ws_edge.core.frame_handlers import FrameHandlers
+from ws_edge.core.handler_base import HandlerParts
 from ws_edge.core.limits import ConnectionLimits
 from ws_edge.core.names import topic_of
 from ws_edge.core.outbox import Outbox, OutboxFlusher, Ticker
@@ -67,9 +68,7 @@ class Gateway:
         self._on_defect = on_defect
         self._numbers = itertools.count(1)
         self._flusher = OutboxFlusher(call_soon)
-        self._handlers = FrameHandlers(
-            keys=keys, link=link, clock=clock, new_id=new_id, topics=self.topics, refuse=self.refuse
-        )
+        self._handlers = FrameHandlers(HandlerParts(keys, link, clock, new_id, self.topics, self.refuse))
         self._authentication = Authentication(
             keys=keys,
             link=link,
@@ -77,7 +76,7 @@ class Gateway:
             new_id=new_id,
             topics=self.topics,
             registry=self.registry,
-            handlers=self._handlers,
+            membership=self._handlers.membership,
             heartbeat_ms=heartbeat_ms,
             stats=self.stats,
             refuse=self.refuse,
@@ -306,7 +305,7 @@ class Gateway:
         for channel in list(connection.channels):
             decision = await self._keys.check(who.key_id, "join", channel, who.domain, who.workspace)
             if not decision.allowed and not connection.closed:
-                self._handlers.expel(connection, channel, "permission_denied")
+                self._handlers.membership.expel(connection, channel, "permission_denied")
         if not connection.closed:
             connection.send_frame(
                 "auth_status", {"status": "authenticated", "message": "Permissions were checked again"}

@@ -1,5 +1,6 @@
 """Repeats, deadlines, and what an error says of repeating: against a peer that fails in chosen ways."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,6 +10,7 @@ import pytest
 from tidewire.auth.v1 import admin_pb2, admin_pb2_grpc
 from tidewire.session.v1 import session_pb2, session_pb2_grpc
 
+from tests.support.waiting import eventually
 from tests.unit.tidewire_client.peers import HANG, Fail, ScriptedService, serving, unused_target
 from tidewire_client.errors import LimitExceeded, ServerFault, ServiceTimeout, ServiceUnavailable, TidewireError
 from tidewire_client.service_calls import ServiceCalls
@@ -158,4 +160,57 @@ async def test_nothing_was_sent_to_a_service_that_cannot_be_reached() -> None:
         assert raised.value.safe_to_repeat
         with pytest.raises(ServiceUnavailable, match="the peer service cannot be reached"):
             await client.publish()
+        await client.calls.close()
+
+
+@asynccontextmanager
+async def client_of_two(
+    first: ScriptedService, second: ScriptedService, attempt_s: float = 5.0
+) -> AsyncIterator[Client]:
+    async with serving(first) as one, serving(second) as other:
+        client = Client(f"ipv4:{one},{other}", 10.0, attempt_s)
+
+        async def both() -> bool:
+            await client.publish()
+            return bool(first.requests and second.requests)
+
+        try:
+            await eventually(both, what="both are asked in turn")
+            yield client
+        finally:
+            await client.calls.close()
+
+
+async def test_calls_go_to_all_services_in_turn() -> None:
+    first, second = ScriptedService(PUBLISHED), ScriptedService(PUBLISHED)
+    async with client_of_two(first, second) as client:
+        first.requests.clear()
+        second.requests.clear()
+        for _ in range(10):
+            await client.publish()
+    assert (len(first.requests), len(second.requests)) == (5, 5)
+
+
+@pytest.mark.parametrize("problem", [AWAY, REFUSED_FOR_NOW, TIMED_OUT_INSIDE, HANG])
+async def test_what_fails_at_one_service_is_repeated_at_the_other(problem: object) -> None:
+    first, second = ScriptedService(PUBLISHED, problem), ScriptedService(PUBLISHED)
+    async with client_of_two(first, second, attempt_s=0.2) as client:
+        for _ in range(4):
+            assert await client.publish() == PUBLISHED
+    assert len(first.requests) > 2, "the failing one was asked as well"
+
+
+async def test_the_death_of_one_service_is_not_noticed() -> None:
+    dying, living = ScriptedService(PUBLISHED, HANG), ScriptedService(PUBLISHED, PUBLISHED, PUBLISHED)
+    async with serving(living) as other:
+        async with serving(dying) as one:
+            client = Client(f"ipv4:{one},{other}", 10.0, 5.0)
+
+            async def asked() -> bool:
+                return len(dying.requests) >= 2
+
+            calls = [asyncio.create_task(client.publish()) for _ in range(8)]
+            await eventually(asked, what="calls are under way at both")
+        assert await asyncio.gather(*calls) == [PUBLISHED] * 8
+        assert await client.publish() == PUBLISHED
         await client.calls.close()

@@ -6,8 +6,8 @@ import grpc
 import pytest
 from tidewire.session.v1 import message_pb2, threads_pb2
 
-from tests.unit.tidewire_client.peers import Fail, ScriptedService, serving
-from tidewire_client.errors import NotFound
+from tests.unit.tidewire_client.peers import HANG, Fail, ScriptedService, serving
+from tidewire_client.errors import NotFound, ServiceTimeout
 from tidewire_client.threads import Thread, Threads
 
 STORED = threads_pb2.Thread(
@@ -23,8 +23,8 @@ VALUE = Thread("t-1", "Plans", "thread:t-1", "ann", datetime(1970, 1, 1, 0, 0, 1
 
 
 @asynccontextmanager
-async def threads_of(service: ScriptedService) -> AsyncIterator[Threads]:
-    async with serving(service) as target, Threads(target, token="t", domain="d", workspace="w") as threads:
+async def threads_of(service: ScriptedService, **more: float) -> AsyncIterator[Threads]:
+    async with serving(service) as target, Threads(target, token="t", domain="d", workspace="w", **more) as threads:
         yield threads
 
 
@@ -63,3 +63,11 @@ async def test_pages_of_threads_and_of_messages() -> None:
     assert ([m.id for m in said.messages], said.next_page_token, said.total) == (["m"], "", 1)
     assert (service.requests[0].page_size, service.requests[0].page_token) == (1, "p")
     assert service.requests[1].thread_id == "t-1"
+
+
+@pytest.mark.parametrize(("thread_id", "safe"), [("t-1", True), (None, False)])
+async def test_the_final_error_says_if_the_caller_can_repeat(thread_id: str | None, safe: bool) -> None:
+    async with threads_of(ScriptedService(HANG), deadline_s=0.3, attempt_s=0.1) as threads:
+        with pytest.raises(ServiceTimeout) as raised:
+            await threads.create(created_by="ann", thread_id=thread_id)
+    assert raised.value.safe_to_repeat is safe

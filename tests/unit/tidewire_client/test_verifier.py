@@ -310,3 +310,38 @@ async def test_closing_ends_those_who_wait() -> None:
         with pytest.raises(asyncio.CancelledError):
             await asker
         w.peer.gate.set()
+
+
+async def asked_in_turn(verifier: KeyVerifier, *peers: AuthPeer) -> None:
+    """Return when the verifier is connected with all of them."""
+
+    async def all_of_them() -> bool:
+        await verifier.verify(f"{GOOD_KEY}-{sum(len(peer.batches) for peer in peers)}-first")
+        return all(peer.batches for peer in peers)
+
+    await eventually(all_of_them, what="all are asked in turn")
+
+
+async def test_an_auth_service_that_hangs_is_not_the_only_one_that_is_asked() -> None:
+    hung, working = AuthPeer(), AuthPeer()
+    async with serving_auth(hung) as first, serving_auth(working) as second:
+        verifier = KeyVerifier(f"ipv4:{first},{second}", service_token="t", deadline_s=2.0)
+        await asked_in_turn(verifier, hung, working)
+        hung.gate.clear()
+        before = len(hung.batches) + len(hung.checks)
+        for number in range(2):
+            assert (await verifier.verify(f"{GOOD_KEY}-{number}")).allowed
+            assert (await verifier.check("k1", "publish", f"room-{number}")).allowed
+        await verifier.close()
+    assert len(hung.batches) + len(hung.checks) > before, "it was not asked"
+
+
+async def test_an_auth_service_that_dies_is_not_missed() -> None:
+    dying, living = AuthPeer(), AuthPeer()
+    async with serving_auth(living) as second:
+        async with serving_auth(dying) as first:
+            verifier = KeyVerifier(f"ipv4:{first},{second}", service_token="t", deadline_s=5.0)
+            await asked_in_turn(verifier, dying, living)
+        for number in range(6):
+            assert (await verifier.verify(f"{GOOD_KEY}-{number}")).allowed
+        await verifier.close()

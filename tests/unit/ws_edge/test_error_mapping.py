@@ -11,8 +11,8 @@ from tests.support.contracts import documented_reasons
 from ws_edge.adapters.session_events import answer_of
 from ws_edge.core.authentication import DENIALS
 from ws_edge.core.errors import RULES, ContractBroken, EdgeError, ErrorType, FrameError
-from ws_edge.core.frame_handlers import FAILURE_TYPES, failure_error
 from ws_edge.core.ports import Failed, FailureKind
+from ws_edge.core.refusals import FAILURE_TYPES, failure_error
 
 REASONS = documented_reasons("tidewire/session/v1/message.proto")
 
