@@ -8,6 +8,7 @@ asked of the one that is, until the deadline.
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -30,7 +31,7 @@ MAX_WAITING_CALLS: Final = 1024
 MIN_MAJOR_VERSION: Final = 7
 # Between two tries of what is refused while masters change or a slot moves.
 REFUSED_PAUSE_S: Final = 0.05
-# Of a call's time, so that a change that too few replicas have can be told from one that nothing is known of.
+# Of what is left of a call's time, so that a change that too few replicas have can be told from one that nothing is known of.
 _REPLICAS_SHARE: Final = 0.8
 _UNAVAILABLE: Final = "the key store did not answer; the call may be repeated"
 _FAULTS: Final = (RedisError, OSError, TimeoutError)
@@ -38,6 +39,9 @@ _FOLDER: Final = Path(__file__).with_name("redis_scripts")
 # Scripts that write get the shared head before them; Redis refuses to begin one when it could not finish it.
 _WRITING: Final = ("put", "remove", "expire", "peppers", "confirm")
 _READING: Final = ("due", "page", "changes")
+
+# When the time of the call that is being made is over, by the event loop's clock.
+_ends_s: Final[ContextVar[float]] = ContextVar("_ends_s")
 
 log = get_logger("auth_service.store")
 
@@ -90,9 +94,9 @@ class RedisCalls:
         try:
             async with asyncio.timeout(self._timeout_s):
                 info = await self._connect(self._address)
-                if info.get("redis_mode") == "cluster" and self._address.nodes:
+                if info.get("redis_mode") == "cluster":
                     await self.close()
-                    await self._connect(replace(self._address, topology=Topology.CLUSTER))
+                    await self._connect(self._of_cluster())
         except _FAULTS as error:
             await self.close()
             problem = error if str(error) else "no answer in time"
@@ -128,14 +132,22 @@ class RedisCalls:
             StoreUnavailableError: too few replicas have it; it may be lost when the master is, and may be repeated.
         """
 
-        async def work(line: Line) -> Any:
+        async def work(line: Line) -> tuple[Any, int]:
             answer = await self._evaluate(line, name, keys, arguments)
-            if answer[0] == b"done" and self._wait_replicas:
-                # On the same connection: Redis then knows which change is meant.
-                await self._wait_for_replicas(line)
-            return answer
+            if answer[0] != b"done" or not self._wait_replicas:
+                return answer, self._wait_replicas
+            # On the same connection: Redis then knows which change is meant.
+            return answer, await line.call("WAIT", self._wait_replicas, self._ms_for_replicas())
 
-        return await self._on_master(work)
+        answer, reached = await self._on_master(work)
+        if reached < self._wait_replicas:
+            metrics.STORE_ERRORS.inc()
+            log.error("change not on replicas", reached=reached, wanted=self._wait_replicas, store=self.where)
+            raise StoreUnavailableError(
+                f"the change is perhaps stored: {reached} of {self._wait_replicas} replicas have it;"
+                " the call may be repeated"
+            )
+        return answer
 
     async def within_deadline(self, work: Awaitable[T]) -> T:
         """Wait for some calls that are one to the caller.
@@ -144,8 +156,10 @@ class RedisCalls:
             StoreUnavailableError: they failed, took too long, or too many are waiting.
         """
         self._waiting += 1
+        timeout_s = self._timeout_s if self._waiting <= MAX_WAITING_CALLS else 0
+        _ends_s.set(asyncio.get_running_loop().time() + timeout_s)
         try:
-            async with asyncio.timeout(self._timeout_s if self._waiting <= MAX_WAITING_CALLS else 0):
+            async with asyncio.timeout(timeout_s):
                 return await work
         except _FAULTS as error:
             metrics.STORE_ERRORS.inc()
@@ -153,6 +167,11 @@ class RedisCalls:
             raise StoreUnavailableError(_UNAVAILABLE) from None
         finally:
             self._waiting -= 1
+
+    def _of_cluster(self) -> RedisAddress:
+        if not self._address.nodes:
+            raise RedisError("it is a server of a Cluster: name it as redis+cluster://host:port")
+        return replace(self._address, topology=Topology.CLUSTER)
 
     async def _connect(self, address: RedisAddress) -> Mapping[str, str]:
         options = {
@@ -193,15 +212,9 @@ class RedisCalls:
         except NoScriptError:  # a Redis that restarted has forgotten it, and has done nothing
             return await line.call("EVAL", self._scripts[name], len(keys), *keys, *arguments)
 
-    async def _wait_for_replicas(self, line: Line) -> None:
-        reached = await line.call("WAIT", self._wait_replicas, int(self._timeout_s * _REPLICAS_SHARE * 1000) or 1)
-        if reached < self._wait_replicas:
-            metrics.STORE_ERRORS.inc()
-            log.error("change not on replicas", reached=reached, wanted=self._wait_replicas, store=self.where)
-            raise StoreUnavailableError(
-                f"the change is perhaps stored: {reached} of {self._wait_replicas} replicas have it; the call may be"
-                " repeated"
-            )
+    def _ms_for_replicas(self) -> int:
+        left_s = _ends_s.get() - asyncio.get_running_loop().time()
+        return max(1, int(left_s * _REPLICAS_SHARE * 1000))
 
     def _warn_of_losses(self, info: Mapping[str, str]) -> None:
         if info.get("aof_enabled") != "1":

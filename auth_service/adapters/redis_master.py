@@ -20,6 +20,7 @@ T = TypeVar("T")
 LOOK_AGAIN_S: Final = 1.0
 # One that does not answer in this time is passed over: there are others.
 ASK_TIMEOUT_S: Final = 0.5
+ASKED_IN_DOUBT: Final = 3
 
 Words = str | bytes | int
 
@@ -85,10 +86,16 @@ class RedisMaster:
     def _is_fresh(self) -> bool:
         return not self._doubted and _now_s() - self._looked_s < LOOK_AGAIN_S
 
+    def _asked_now(self) -> list[Node]:
+        """Return whom to ask: not so many that a call which has a master to try is held up for long."""
+        if self._known is None:
+            return [*self._informants]
+        return self._informants[: ASKED_IN_DOUBT if self._doubted else 1]
+
     async def _look(self) -> Node:
         ask = self._ask_sentinel if self._address.topology is Topology.SENTINEL else self._ask_cluster
         problems = []
-        for informant in tuple(self._informants):
+        for informant in self._asked_now():
             try:
                 async with asyncio.timeout(ASK_TIMEOUT_S):
                     return await ask(informant)
