@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import grpc
@@ -62,7 +62,7 @@ class Group:
         if isinstance(self.servers, RedisSentinel):
             self.servers.sentinels[0].command("SENTINEL", "FAILOVER", SERVICE)
         else:
-            self.replica().command("CLUSTER", "FAILOVER")
+            self.replica().command("CLUSTER", "FAILOVER", "TAKEOVER")
 
     async def replaced(self, old: RedisServer, namespace: str = NAMESPACE) -> None:
         """Return when another server has taken the place of `old`."""
@@ -98,14 +98,14 @@ def group(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         servers.stop()
 
 
-@pytest.fixture(scope="module")
-def service(group: Group, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
-    """A service that confirms what a replica has; neither token nor password is in its log."""
-    folder = tmp_path_factory.mktemp("auth")
+@contextmanager
+def serving(group: Group, folder: Path, namespace: str, wait_replicas: int) -> Iterator[ServiceProcess]:
+    """Run a service; neither token nor password is in its log at the end."""
     flags = {
         "data-dir": folder / "data",
         "store-timeout-s": STORE_TIMEOUT_S,
-        "store-wait-replicas": 1,
+        "store-namespace": namespace,
+        "store-wait-replicas": wait_replicas,
         "watch-checkpoint-s": 0.1,
     }
     variables = {
@@ -116,16 +116,31 @@ def service(group: Group, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     }
     process = ServiceProcess("auth_service", folder, flags, variables)
     process.start()
-    yield process
-    assert process.stop() == 0, process.log()[-2000:]
+    try:
+        yield process
+        assert process.stop() == 0, process.log()[-2000:]
+    finally:
+        if process.running:
+            process.kill9()
     for canary in (TOKEN, PASSWORD, "Traceback"):
         assert canary not in process.log()
 
 
+@pytest.fixture(scope="module")
+def service(group: Group, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
+    """A service that confirms what a replica has."""
+    with serving(group, tmp_path_factory.mktemp("auth"), NAMESPACE, 1) as process:
+        yield process
+
+
 @pytest.fixture
 async def client(service: ServiceProcess) -> AsyncIterator[AuthClient]:
-    async with AuthClient(service.address, f"Bearer {TOKEN}") as made:
+    async with client_of(service) as made:
         yield made
+
+
+def client_of(service: ServiceProcess) -> AuthClient:
+    return AuthClient(service.address, f"Bearer {TOKEN}")
 
 
 @asynccontextmanager
@@ -148,6 +163,19 @@ async def opened(
 
 def to(state: KeyState) -> RecordChange:
     return lambda record: change_state(record, state, "", NOW_MS)
+
+
+async def lose_change(group: Group, namespace: str, change: Awaitable[object]) -> RedisServer:
+    """Make a change that the replica does not get, and kill the master, which is returned."""
+    old, replica = group.master(namespace), group.replica(namespace)
+    replica.freeze()
+    try:
+        old.command("CLIENT", "KILL", "TYPE", "replica")
+        await change
+        group.servers.kill9(old)
+    finally:
+        replica.thaw()
+    return old
 
 
 async def test_a_confirmed_revocation_outlives_the_master(group: Group, client: AuthClient) -> None:
@@ -206,15 +234,14 @@ async def test_a_change_that_too_few_replicas_have_is_no_success_and_may_be_lost
     namespace = secrets.token_hex(8)
     async with opened(group, namespace) as seeing, opened(group, namespace, wait_replicas=1) as careful:
         await careful.create(a_record("k1"))
-        old, replica = group.master(namespace), group.replica(namespace)
-        replica.freeze()
-        old.command("CLIENT", "KILL", "TYPE", "replica")
-        for _ in range(2):  # that it is stored already makes it no more certain
-            with pytest.raises(StoreUnavailableError, match="perhaps stored: 0 of 1 replicas have it"):
-                await careful.update("k1", to(KeyState.REVOKED))
-        assert [change.code.name for change in await seeing.changes_since(1, 10)] == ["REVOKED"]
-        group.servers.kill9(old)
-        replica.thaw()
+
+        async def revoke_twice() -> None:
+            for _ in range(2):  # that it is stored already makes it no more certain
+                with pytest.raises(StoreUnavailableError, match="perhaps stored: 0 of 1 replicas have it"):
+                    await careful.update("k1", to(KeyState.REVOKED))
+            assert [change.code.name for change in await seeing.changes_since(1, 10)] == ["REVOKED"]
+
+        old = await lose_change(group, namespace, revoke_twice())
         await group.replaced(old, namespace)
         found = await seeing.get("k1")
         assert found is not None
@@ -224,6 +251,26 @@ async def test_a_change_that_too_few_replicas_have_is_no_success_and_may_be_lost
             await seeing.changes_since(2, 10)
         await group.healed(old)
         assert (await careful.update("k1", to(KeyState.REVOKED))).state is KeyState.REVOKED
+
+
+async def test_watchers_of_a_change_that_was_lost_must_resync(group: Group, tmp_path: Path) -> None:
+    """Without `store_wait_replicas` a revocation is lost with the master that alone had it; nobody is left believing it."""
+    namespace = secrets.token_hex(8)
+    with serving(group, tmp_path, namespace, 0) as service:
+        async with client_of(service) as client, opened(group, namespace, wait_replicas=1) as careful:
+            key, text = await client.create()
+            await careful.create(a_record("k1"))  # a replica that has this has the key
+            async with client.watch(key.revision) as watch:
+
+                async def revoke() -> None:
+                    await client.revoke(key.key_id)
+                    assert await watch.changes(2) == [("k1", "VALID"), (key.key_id, "REVOKED")]
+
+                old = await lose_change(group, namespace, revoke())
+                await group.replaced(old, namespace)
+                assert "cut or replaced" in await watch.until_resync()
+            assert_verdict(await client.verify(text), "VALID")
+    await group.healed(old)
 
 
 @pytest.mark.parametrize("group", ["cluster"], indirect=True)
