@@ -12,7 +12,6 @@ from auth_service.adapters import pepper_file
 from auth_service.adapters.grpc_admin import KeyAdminServicer
 from auth_service.adapters.grpc_caller import Callers
 from auth_service.adapters.grpc_servicer import AuthServicer
-from auth_service.adapters.redis_calls import shown_url
 from auth_service.adapters.store_cached import CachedKeyStore
 from auth_service.adapters.store_redis import RedisKeyStore
 from auth_service.adapters.store_sqlite import SqliteKeyStore
@@ -58,7 +57,7 @@ async def serve(settings: AuthSettings, stop: asyncio.Event) -> None:
             cached,
             SystemClock(),
             checkpoint_s=settings.watch_checkpoint_s,
-            poll_s=min(REDIS_POLL_S, settings.watch_checkpoint_s) if settings.redis_url is not None else None,
+            poll_s=min(REDIS_POLL_S, settings.watch_checkpoint_s) if settings.redis_address is not None else None,
             queue_size=settings.watch_queue_size,
             max_watchers=settings.max_watchers,
             stale_after_s=settings.verdict_cache_ttl_s,
@@ -115,9 +114,13 @@ async def opened(settings: AuthSettings) -> AsyncIterator[tuple[KeyStore, Pepper
 async def _opened_store(settings: AuthSettings) -> AsyncIterator[KeyStore]:
     """Open the store that the settings name: the one place that chooses."""
     timeout_s, log_size = settings.store_timeout_s, settings.change_log_size
-    if settings.redis_url is not None:
+    if settings.redis_address is not None:
         shared = RedisKeyStore(
-            settings.redis_url, namespace=settings.store_namespace, timeout_s=timeout_s, change_log_size=log_size
+            settings.redis_address,
+            namespace=settings.store_namespace,
+            timeout_s=timeout_s,
+            change_log_size=log_size,
+            wait_replicas=settings.store_wait_replicas,
         )
         await shared.open()
         try:
@@ -142,7 +145,7 @@ def _peppers(settings: AuthSettings) -> Peppers:
             "pepper file made: back it up apart from the store; without it no key of the store is good",
             path=str(settings.pepper_path),
         )
-        if settings.redis_url is not None:
+        if settings.redis_address is not None:
             log.warning("every auth service on this Redis needs the same pepper: set TIDEWIRE_AUTH_PEPPER for all")
     return peppers
 
@@ -175,7 +178,8 @@ async def _development_keys(settings: AuthSettings, store: KeyStore, peppers: Pe
 
 
 def _store_name(settings: AuthSettings) -> str:
-    return shown_url(settings.redis_url) if settings.redis_url is not None else str(settings.store_path)
+    address = settings.redis_address
+    return address.shown if address is not None else str(settings.store_path)
 
 
 def _server(

@@ -2,18 +2,19 @@
 
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic.config import JsonDict
 
 from auth_service.core.errors import PepperError
 from auth_service.core.hashing import parse_peppers
+from service_runtime.redis_address import FORMS, RedisAddress, parse_redis_address
 from service_runtime.settings import ServiceSettings, settings_config
 
 STORE_FILE: Final = "auth.db"
 PEPPER_FILE: Final = "pepper.json"
 _SQLITE: Final = "sqlite://"
+_ESCAPED: Final = "special characters of a password are written as %XX"
 _SECONDS: Final[JsonDict] = {"unit": "seconds"}
 
 
@@ -22,20 +23,8 @@ def _is_file_url(url: str) -> bool:
 
 
 def _is_redis_url(url: str) -> bool:
-    """Return whether a URL can only be read in one way, so that no part of a password is taken for something else."""
-    try:
-        parts = urlsplit(url)
-        if parts.scheme == "unix":
-            return parts.netloc in ("", parts.netloc.rpartition("@")[0] + "@") and len(parts.path) > 1
-        # Reading the port is what raises when it is none.
-        return (
-            parts.scheme in ("redis", "rediss")
-            and bool(parts.hostname)
-            and (parts.port or 1) > 0
-            and (parts.path.strip("/").isdigit() or not parts.path.strip("/"))
-        )
-    except ValueError:
-        return False
+    """Return whether a URL is meant to name a Redis, rightly or not."""
+    return url.partition(":")[0].partition("+")[0] in ("redis", "rediss", "unix")
 
 
 class AuthSettings(ServiceSettings):
@@ -48,8 +37,9 @@ class AuthSettings(ServiceSettings):
     data_dir: Path = Field(Path(".tidewire"), description="Folder of the key store and the pepper file")
     store_url: SecretStr | None = Field(
         None,
-        description="Key store: sqlite:///path/to/file, or redis://, rediss:// or unix:// with the password in it;"
-        " not set: the file auth.db in the data folder",
+        description="Key store: sqlite:///path/to/file, or with the password in it redis://host:port,"
+        " rediss://host:port (TLS), unix:///path, redis+sentinel://host:port,host:port/service or"
+        " redis+cluster://host:port,host:port; not set: the file auth.db in the data folder",
     )
     store_namespace: str = Field(
         "tidewire",
@@ -78,15 +68,25 @@ class AuthSettings(ServiceSettings):
         5.0, gt=0, le=60, description="Time that one call of the key store may take", json_schema_extra=_SECONDS
     )
 
+    store_wait_replicas: int = Field(
+        0,
+        ge=0,
+        le=16,
+        description="Replicas of Redis that must have a change of a key before it is confirmed",
+        json_schema_extra={"unit": "replicas"},
+    )
+
     @field_validator("store_url")
     @classmethod
     def _known_store(cls, url: SecretStr | None) -> SecretStr | None:
         text = url.get_secret_value() if url else ""
-        if text and not (_is_file_url(text) or _is_redis_url(text)):
-            raise ValueError(
-                "must be sqlite:///path/to/file, redis://host:port, rediss://host:port or unix:///path;"
-                " special characters of a password are written as %XX"
-            )
+        if _is_redis_url(text):
+            try:
+                parse_redis_address(text)
+            except ValueError as error:
+                raise ValueError(f"{error}; {_ESCAPED}") from None
+        elif text and not _is_file_url(text):
+            raise ValueError(f"must be {_SQLITE}/path/to/file, {FORMS}; {_ESCAPED}")
         return url if text else None
 
     @field_validator("pepper")
@@ -112,10 +112,10 @@ class AuthSettings(ServiceSettings):
         return self.mode == "development" and self.development_keys is not False
 
     @property
-    def redis_url(self) -> str | None:
-        """The URL of the key store, password included, if it is a Redis."""
+    def redis_address(self) -> RedisAddress | None:
+        """Where the key store is, password included, if it is a Redis."""
         url = self.store_url.get_secret_value() if self.store_url else ""
-        return url if _is_redis_url(url) else None
+        return parse_redis_address(url) if _is_redis_url(url) else None
 
     @property
     def store_path(self) -> Path:

@@ -23,7 +23,8 @@ class Wishes:
         data_dir: For all services.
         mode: `development` or `production`.
         json_logs: Whether the services are to write JSON lines.
-        redis: URL of the Redis that keeps all state; None: SQLite files in the data folder. It may hold a password.
+        redis: URL of the Redis, the Sentinels or the Cluster that keeps all state; None: SQLite files in the data folder.
+            It may hold a password.
     """
 
     ports: Mapping[str, int | None]
@@ -57,7 +58,9 @@ def add_start_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--redis",
         metavar="URL",
-        help="keep all state in this Redis instead of SQLite files; it may hold a password: redis://:password@host:port",
+        help="keep all state in this Redis instead of SQLite files: redis://host:port, rediss://host:port (TLS), unix:///path,"
+        " redis+sentinel://host:port,host:port/service or redis+cluster://host:port,host:port; a password goes before the"
+        " host, as in redis://:password@host:port",
     )
 
 

@@ -105,7 +105,7 @@ def parse_redis_address(url: str) -> RedisAddress:
     Raises:
         ValueError: it is not one of the forms above, or has an option that is not known; says which, and never shows a secret.
     """
-    parts = urlsplit(url)
+    parts = _split(url)
     scheme, _, kind = parts.scheme.partition("+")
     if parts.scheme == "unix":
         return _unix(parts)
@@ -138,6 +138,16 @@ def is_redis_url(url: str) -> bool:
     return True
 
 
+def _split(text: str) -> SplitResult:
+    try:
+        parts = urlsplit(text)
+    except ValueError:  # its words would show what stands between brackets, which may be part of a password
+        raise ValueError(f"cannot be read: must be {FORMS}") from None
+    if "@" in parts.query:  # then a password was cut in two, and the name of an option may be part of it
+        raise ValueError(f"has a @ after the host: must be {FORMS}")
+    return parts
+
+
 def _unix(parts: SplitResult) -> RedisAddress:
     credentials, _, host = parts.netloc.rpartition("@")
     if host or len(parts.path) < 2 or parts.fragment:
@@ -148,7 +158,7 @@ def _unix(parts: SplitResult) -> RedisAddress:
 
 
 def _node(place: str, default_port: int) -> Node:
-    parts = urlsplit(f"//{place}")
+    parts = _split(f"//{place}")
     if not parts.hostname or parts.netloc != place or parts.path or "@" in place:
         raise ValueError(f"names no host: must be {FORMS}")
     try:

@@ -1,45 +1,49 @@
 """Calls to Redis with a deadline: scripts by their digest, every fault one error, no word of the driver let out.
 
-Nothing is repeated here: when a connection breaks, a change may have been made, and only the caller knows whether
-making it again is safe. Connections that broke while they were idle are replaced before they are used.
+Nothing that may have been done is repeated here: when a connection breaks, a change may have been made, and only the
+caller knows whether making it again is safe. What a server refused, because it is not the master or not of this slot, is
+asked of the one that is, until the deadline.
 """
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
-from urllib.parse import urlsplit
 
-from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisClusterException, RedisError
+from redis.exceptions import AskError, MovedError, NoScriptError, RedisError
 
 from auth_service.adapters import metrics
+from auth_service.adapters.redis_connections import REFUSALS, Line, RedisConnections
+from auth_service.adapters.redis_master import RedisMaster, Words
 from auth_service.core.errors import StoreUnavailableError
 from service_runtime.logs import get_logger
+from service_runtime.redis_address import Node, RedisAddress, Topology
 
 T = TypeVar("T")
 
 # Calls that wait for an answer at most; one more is refused at once.
 MAX_WAITING_CALLS: Final = 1024
-MAX_CONNECTIONS: Final = 32
 MIN_MAJOR_VERSION: Final = 7
+# Between two tries of what is refused while masters change or a slot moves.
+REFUSED_PAUSE_S: Final = 0.05
+# Of what is left of a call's time, so that a change that too few replicas have can be told from one that nothing is known of.
+_REPLICAS_SHARE: Final = 0.8
 _UNAVAILABLE: Final = "the key store did not answer; the call may be repeated"
-_FAULTS: Final = (RedisError, RedisClusterException, OSError, TimeoutError)
+_FAULTS: Final = (RedisError, OSError, TimeoutError)
 _FOLDER: Final = Path(__file__).with_name("redis_scripts")
 # Scripts that write get the shared head before them; Redis refuses to begin one when it could not finish it.
-_WRITING: Final = ("put", "remove", "expire", "peppers")
+_WRITING: Final = ("put", "remove", "expire", "peppers", "confirm")
 _READING: Final = ("due", "page", "changes")
 
+# When the time of the call that is being made is over, by the event loop's clock.
+_ends_s: Final[ContextVar[float]] = ContextVar("_ends_s")
+
 log = get_logger("auth_service.store")
-
-
-def shown_url(url: str) -> str:
-    """Return where a store is, without its password and options."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def _texts() -> dict[str, bytes]:
@@ -50,27 +54,36 @@ def _texts() -> dict[str, bytes]:
 
 
 class RedisCalls:
-    """One Redis, or a Redis Cluster. Open it with `open`, close it with `close`.
+    """One Redis, its master under Sentinels, or a Redis Cluster. Open it with `open`, close it with `close`.
 
     Args:
-        url: `redis://`, `rediss://` or `unix://`; a password in it is shown nowhere.
-        timeout_s: how long a call may take, waiting included.
+        address: Where it is; a password in it is shown nowhere.
+        key: One of the keys; all lie in its slot.
+        timeout_s: How long a call may take, waiting included.
+        wait_replicas: Replicas that must have a change before it is confirmed.
     """
 
-    def __init__(self, url: str, *, timeout_s: float) -> None:
-        self._url = url
+    def __init__(self, address: RedisAddress, key: str, *, timeout_s: float, wait_replicas: int = 0) -> None:
+        self._address = address
+        self._key = key
         self._timeout_s = timeout_s
+        self._wait_replicas = wait_replicas
         self._waiting = 0
         self._scripts = _texts()
         self._digests = {
             name: hashlib.sha1(text, usedforsecurity=False).hexdigest() for name, text in self._scripts.items()
         }
-        self._client: Redis | RedisCluster | None = None
+        self._connections: RedisConnections | None = None
 
     @property
     def where(self) -> str:
         """Where the store is, for people."""
-        return shown_url(self._url)
+        return self._address.shown
+
+    @property
+    def confirms_on_replicas(self) -> bool:
+        """Whether a change is confirmed only when replicas have it."""
+        return self._wait_replicas > 0
 
     async def open(self) -> None:
         """Connect, and see that it is a Redis that will do.
@@ -80,16 +93,15 @@ class RedisCalls:
         """
         try:
             async with asyncio.timeout(self._timeout_s):
-                self._client = self._single()
-                info: Mapping[str, Any] = await self._client.info()
+                info = await self._connect(self._address)
                 if info.get("redis_mode") == "cluster":
-                    await self._client.aclose()
-                    self._client = self._cluster()
-                    await self._client.initialize()
-        except (*_FAULTS, ValueError, TypeError) as error:  # the last two for options in the URL that are none
+                    await self.close()
+                    await self._connect(self._of_cluster())
+        except _FAULTS as error:
             await self.close()
-            raise StoreUnavailableError(f"the key store {self.where} cannot be opened: {error}") from None
-        version = str(info.get("redis_version", ""))
+            problem = error if str(error) else "no answer in time"
+            raise StoreUnavailableError(f"the key store {self.where} cannot be opened: {problem}") from None
+        version = info.get("redis_version", "")
         if int(version.partition(".")[0] or 0) < MIN_MAJOR_VERSION:
             await self.close()
             raise StoreUnavailableError(
@@ -99,22 +111,43 @@ class RedisCalls:
 
     async def close(self) -> None:
         """Close every connection."""
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+        if self._connections is not None:
+            await self._connections.close()
+            self._connections = None
 
-    async def command(self, *words: str | bytes | int) -> Any:
+    async def command(self, *words: Words) -> Any:
         """Run a command. To be awaited inside `within_deadline`."""
-        if self._client is None:
-            raise StoreUnavailableError("the key store is closed")
-        return await self._client.execute_command(*words)
+        return await self._on_master(lambda line: line.call(*words))
 
-    async def script(self, name: str, keys: Sequence[str], arguments: Sequence[str | bytes | int]) -> Any:
+    async def script(self, name: str, keys: Sequence[str], arguments: Sequence[Words]) -> Any:
         """Run one of the scripts. To be awaited inside `within_deadline`."""
-        try:
-            return await self.command("EVALSHA", self._digests[name], len(keys), *keys, *arguments)
-        except NoScriptError:  # a Redis that restarted has forgotten it, and has done nothing
-            return await self.command("EVAL", self._scripts[name], len(keys), *keys, *arguments)
+        return await self._on_master(lambda line: self._evaluate(line, name, keys, arguments))
+
+    async def change(self, name: str, keys: Sequence[str], arguments: Sequence[Words]) -> Any:
+        """Run one of the scripts that change keys and return first whether it did; wait until replicas have it then.
+
+        To be awaited inside `within_deadline`.
+
+        Raises:
+            StoreUnavailableError: too few replicas have it; it may be lost when the master is, and may be repeated.
+        """
+
+        async def work(line: Line) -> tuple[Any, int]:
+            answer = await self._evaluate(line, name, keys, arguments)
+            if answer[0] != b"done" or not self._wait_replicas:
+                return answer, self._wait_replicas
+            # On the same connection: Redis then knows which change is meant.
+            return answer, await line.call("WAIT", self._wait_replicas, self._ms_for_replicas())
+
+        answer, reached = await self._on_master(work)
+        if reached < self._wait_replicas:
+            metrics.STORE_ERRORS.inc()
+            log.error("change not on replicas", reached=reached, wanted=self._wait_replicas, store=self.where)
+            raise StoreUnavailableError(
+                f"the change is perhaps stored: {reached} of {self._wait_replicas} replicas have it;"
+                " the call may be repeated"
+            )
+        return answer
 
     async def within_deadline(self, work: Awaitable[T]) -> T:
         """Wait for some calls that are one to the caller.
@@ -123,8 +156,10 @@ class RedisCalls:
             StoreUnavailableError: they failed, took too long, or too many are waiting.
         """
         self._waiting += 1
+        timeout_s = self._timeout_s if self._waiting <= MAX_WAITING_CALLS else 0
+        _ends_s.set(asyncio.get_running_loop().time() + timeout_s)
         try:
-            async with asyncio.timeout(self._timeout_s if self._waiting <= MAX_WAITING_CALLS else 0):
+            async with asyncio.timeout(timeout_s):
                 return await work
         except _FAULTS as error:
             metrics.STORE_ERRORS.inc()
@@ -133,33 +168,70 @@ class RedisCalls:
         finally:
             self._waiting -= 1
 
-    def _single(self) -> Redis:
-        pool = BlockingConnectionPool.from_url(
-            self._url, max_connections=MAX_CONNECTIONS, timeout=self._timeout_s, **self._options()
-        )
-        return Redis.from_pool(pool)
+    def _of_cluster(self) -> RedisAddress:
+        if not self._address.nodes:
+            raise RedisError("it is a server of a Cluster: name it as redis+cluster://host:port")
+        return replace(self._address, topology=Topology.CLUSTER)
 
-    def _cluster(self) -> RedisCluster:
-        return RedisCluster.from_url(self._url, max_connections=MAX_CONNECTIONS, **self._options())
-
-    def _options(self) -> dict[str, Any]:
-        return {
+    async def _connect(self, address: RedisAddress) -> Mapping[str, str]:
+        options = {
             "protocol": 2,
             "retry": Retry(NoBackoff(), 0),
             "socket_timeout": self._timeout_s,
             "socket_connect_timeout": self._timeout_s,
-            "socket_keepalive": True,
         }
+        if address.nodes:
+            options["socket_keepalive"] = True
+        master = RedisMaster(address, self._key, options)
+        self._connections = RedisConnections(address, master, options)
+        lines = (await self.command("INFO")).decode(errors="replace").splitlines()
+        return dict(line.split(":", 1) for line in lines if ":" in line)
 
-    def _warn_of_losses(self, info: Mapping[str, Any]) -> None:
-        if not info.get("aof_enabled"):
+    async def _on_master(self, work: Callable[[Line], Awaitable[T]]) -> T:
+        """Do something at the master; do it again, there or elsewhere, when it was refused, and so was not done."""
+        asking: Node | None = None
+        while True:
+            if self._connections is None:
+                raise StoreUnavailableError("the key store is closed")
+            try:
+                async with self._connections.line(asking) as line:
+                    return await work(line)
+            except MovedError:
+                asking = None
+            except AskError as elsewhere:
+                asking = line.at(elsewhere)
+            except REFUSALS:
+                asking = None
+                if not self._connections.may_lead_elsewhere:
+                    raise
+                await asyncio.sleep(REFUSED_PAUSE_S)
+
+    async def _evaluate(self, line: Line, name: str, keys: Sequence[str], arguments: Sequence[Words]) -> Any:
+        try:
+            return await line.call("EVALSHA", self._digests[name], len(keys), *keys, *arguments)
+        except NoScriptError:  # a Redis that restarted has forgotten it, and has done nothing
+            return await line.call("EVAL", self._scripts[name], len(keys), *keys, *arguments)
+
+    def _ms_for_replicas(self) -> int:
+        left_s = _ends_s.get() - asyncio.get_running_loop().time()
+        return max(1, int(left_s * _REPLICAS_SHARE * 1000))
+
+    def _warn_of_losses(self, info: Mapping[str, str]) -> None:
+        if info.get("aof_enabled") != "1":
             log.warning(
                 "the key store's Redis keeps no append-only file: revocations may be lost when it crashes;"
                 " set appendonly yes and appendfsync always",
                 store=self.where,
             )
-        if str(info.get("maxmemory_policy", "")).startswith("allkeys"):
+        if info.get("maxmemory_policy", "").startswith("allkeys"):
             log.warning(
                 "the key store's Redis may evict keys when its memory is full; set maxmemory-policy noeviction",
+                store=self.where,
+            )
+        if int(info.get("connected_slaves", 0)) < self._wait_replicas:
+            log.warning(
+                "the key store's Redis has fewer replicas than must have a change: no key can be changed until it has",
+                replicas=int(info.get("connected_slaves", 0)),
+                wait_replicas=self._wait_replicas,
                 store=self.where,
             )

@@ -1,4 +1,4 @@
-"""The key store in Redis 7 or later, one or a Cluster, shared by many auth services.
+"""The key store in Redis 7 or later, one, under Sentinels, or a Cluster, shared by many auth services.
 
 The invariant: a key's record, its revision, its indexes and the entry in the change log are written by one script or
 not at all. What a change is made of is read before; the script makes it only if the record is still what was read.
@@ -24,6 +24,7 @@ from auth_service.core.errors import (
 from auth_service.core.keys import KeyRecord
 from auth_service.core.ports import Change, KeyPage, RecordChange
 from auth_service.core.verification import VerdictCode, standing
+from service_runtime.redis_address import RedisAddress
 
 # What `change_log.lua` writes.
 SCHEMA_VERSION: Final = 1
@@ -36,17 +37,26 @@ class RedisKeyStore:
     """A `KeyStore` in Redis. Open it with `open`, close it with `close`.
 
     Args:
-        url: `redis://`, `rediss://` or `unix://`; a password in it is shown nowhere.
+        address: where it is.
         namespace: begins the name of every key.
         timeout_s: how long a call may take, waiting included.
         change_log_size: entries of the change log that are kept.
+        wait_replicas: replicas that must have a change of a key before it is confirmed.
     """
 
-    def __init__(self, url: str, *, namespace: str, timeout_s: float, change_log_size: int) -> None:
-        self._calls = RedisCalls(url, timeout_s=timeout_s)
+    def __init__(
+        self,
+        address: RedisAddress,
+        *,
+        namespace: str,
+        timeout_s: float,
+        change_log_size: int,
+        wait_replicas: int = 0,
+    ) -> None:
         self._change_log_size = change_log_size
         self._prefix = f"{{{namespace}:auth}}:"
         self._meta, self._log = self._key("meta"), self._key("log")
+        self._calls = RedisCalls(address, self._meta, timeout_s=timeout_s, wait_replicas=wait_replicas)
         self._records, self._order = self._key("records"), self._key("order")
         self._expiries, self._development = self._key("expiries"), self._key("development")
         self._pepper_uses, self._peppers = self._key("pepper_uses"), self._key("peppers")
@@ -175,7 +185,9 @@ class RedisKeyStore:
                 before = from_value(value)
                 after = change(before)
                 if after == before:
-                    return before
+                    if await self._confirmed(key_id, value):
+                        return before
+                    continue
                 stored = await self._put(before, value, after)
                 if stored is not None:
                     return stored
@@ -187,7 +199,7 @@ class RedisKeyStore:
         code = standing(after, after.update_ms)
         owners = [self._owner(before.owner if before else after.owner), self._owner(after.owner)]
         indexes = [self._expiries, self._development, self._pepper_uses, *owners]
-        outcome, revision = await self._calls.script(
+        outcome, revision = await self._calls.change(
             "put",
             [self._meta, self._log, self._records, self._order, *indexes],
             [
@@ -210,22 +222,28 @@ class RedisKeyStore:
 
     async def _delete(self, key_id: str) -> None:
         async with self._changing:
-            outcome = b""
-            while outcome != b"done" and (value := await self._value(key_id)):
-                record = from_value(value)
-                indexes = [self._expiries, self._development, self._pepper_uses, self._owner(record.owner)]
-                outcome, _ = await self._calls.script(
-                    "remove",
-                    [self._meta, self._log, self._records, self._order, *indexes],
-                    [
-                        key_id,
-                        value,
-                        VerdictCode.NOT_FOUND.value,
-                        secrets.token_hex(_STAMP_BYTES),
-                        self._change_log_size,
-                        record.pepper_version,
-                    ],
-                )
+            while True:
+                value = await self._value(key_id)
+                if await (self._remove(key_id, value) if value else self._confirmed(key_id, b"")):
+                    return
+
+    async def _remove(self, key_id: str, value: bytes) -> bool:
+        """Remove a record if it is still what was read; return whether it was."""
+        record = from_value(value)
+        indexes = [self._expiries, self._development, self._pepper_uses, self._owner(record.owner)]
+        outcome, _ = await self._calls.change(
+            "remove",
+            [self._meta, self._log, self._records, self._order, *indexes],
+            [
+                key_id,
+                value,
+                VerdictCode.NOT_FOUND.value,
+                secrets.token_hex(_STAMP_BYTES),
+                self._change_log_size,
+                record.pepper_version,
+            ],
+        )
+        return bool(outcome == b"done")
 
     async def _record_expiries(self, now_ms: int) -> int | None:
         next_ms, *due = await self._calls.script("due", [self._expiries, self._records], [now_ms, _EXPIRIES_AT_ONCE])
@@ -237,6 +255,16 @@ class RedisKeyStore:
             arguments += [key_id, value, code.value, secrets.token_hex(_STAMP_BYTES)]
         left = await self._calls.script("expire", [self._meta, self._log, self._records, self._expiries], arguments)
         return int(left[0]) if left else None
+
+    async def _confirmed(self, key_id: str, value: bytes) -> bool:
+        """Return whether a record is still what was read, and replicas have it; no value: there is none.
+
+        Another call may have made the change that is asked for, and may not have been confirmed.
+        """
+        if not self._calls.confirms_on_replicas:
+            return True
+        outcome, _ = await self._calls.change("confirm", [self._meta, self._log, self._records], [key_id, value])
+        return bool(outcome == b"done")
 
     async def _value(self, key_id: str) -> bytes | None:
         value: bytes | None = await self._calls.command("HGET", self._records, key_id)

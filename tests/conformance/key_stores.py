@@ -6,16 +6,17 @@ import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import ClassVar, Final
-
-from redis.asyncio import Redis
+from typing import ClassVar, Final, Protocol
 
 from auth_service.adapters.store_cached import CachedKeyStore
 from auth_service.adapters.store_redis import RedisKeyStore
 from auth_service.adapters.store_sqlite import SqliteKeyStore
 from auth_service.core.ports import KeyStore
-from tests.support.redis_server import RedisServer, free_port
-from tests.support.waiting import eventually
+from service_runtime.redis_address import parse_redis_address
+from tests.support.redis_access import Certificate, RedisAccess
+from tests.support.redis_cluster import RedisClusterServers
+from tests.support.redis_sentinel import RedisSentinel
+from tests.support.redis_server import RedisServer
 from tests.unit.auth_service.fakes import MemoryKeyStore
 
 
@@ -71,25 +72,42 @@ class CachedBench(SqliteBench):
         return CachedKeyStore(await super().open(change_log_size=change_log_size), size=3)
 
 
+class Topology(Protocol):
+    """Redis servers of `tests/support`."""
+
+    @property
+    def url(self) -> str:
+        """Where clients find them."""
+
+    def start(self) -> None:
+        """Start them."""
+
+    def stop(self) -> None:
+        """End them."""
+
+
 class RedisBench(StoreBench):
     """A Redis that all tests of a run share, with a namespace for each."""
 
-    _servers: ClassVar[dict[type[RedisBench], RedisServer]] = {}
+    wait_replicas = 0
+    _servers: ClassVar[dict[type[RedisBench], Topology]] = {}
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "redis"
         self._namespace = f"tests-{secrets.token_hex(8)}"
         self._open: list[RedisKeyStore] = []
-        self._options: dict[str, str] = {}
 
     async def open(self, *, change_log_size: int = 1000) -> KeyStore:
         if type(self) not in self._servers:
-            server = RedisServer(self._folder, self._options)
-            self._servers[type(self)] = server
-            server.start()
-            await self.prepare(server)
-        url = self._servers[type(self)].url
-        store = RedisKeyStore(url, namespace=self._namespace, timeout_s=10.0, change_log_size=change_log_size)
+            self._servers[type(self)] = self.make_servers(self._folder)
+            self._servers[type(self)].start()
+        store = RedisKeyStore(
+            parse_redis_address(self.url_of(self._servers[type(self)])),
+            namespace=self._namespace,
+            timeout_s=10.0,
+            change_log_size=change_log_size,
+            wait_replicas=self.wait_replicas,
+        )
         self._open.append(store)
         await store.open()
         return store
@@ -98,33 +116,54 @@ class RedisBench(StoreBench):
         for store in self._open:
             await store.close()
 
-    async def prepare(self, server: RedisServer) -> None:
-        """Make a new server fit for use."""
+    def make_servers(self, folder: Path) -> Topology:
+        """Return the servers, not yet started."""
+        return RedisServer(folder)
+
+    def url_of(self, servers: Topology) -> str:
+        """Return the URL to use."""
+        return servers.url
 
     @classmethod
     def stop_servers(cls) -> None:
         """End the servers that tests have started."""
-        for server in cls._servers.values():
-            server.stop()
+        for servers in cls._servers.values():
+            servers.stop()
         cls._servers.clear()
 
 
+class RedisTlsBench(RedisBench):
+    """A Redis that speaks TLS only, and wants a password."""
+
+    def make_servers(self, folder: Path) -> Topology:
+        return RedisServer(folder, access=RedisAccess("conformance-password", Certificate.make(folder / "tls")))
+
+
+class RedisUnixBench(RedisBench):
+    """A Redis behind a Unix socket, with a password."""
+
+    def make_servers(self, folder: Path) -> Topology:
+        return RedisServer(folder, {"unixsocket": str(folder / "socket")}, RedisAccess("conformance-password"))
+
+    def url_of(self, servers: Topology) -> str:
+        assert isinstance(servers, RedisServer)
+        return servers.unix_url
+
+
+class RedisSentinelBench(RedisBench):
+    """A Redis that is found through Sentinels, and confirms what its replica has."""
+
+    wait_replicas = 1
+
+    def make_servers(self, folder: Path) -> Topology:
+        return RedisSentinel(folder, sentinels=1, down_after_ms=10_000)
+
+
 class RedisClusterBench(RedisBench):
-    """A Redis Cluster of one node: what does not lie in one slot fails there."""
+    """A Redis Cluster of three: what does not lie in one slot fails there."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        # Else Redis takes the port 10,000 above its own, which there may not be.
-        self._options = {"cluster-enabled": "yes", "cluster-port": str(free_port())}
-
-    async def prepare(self, server: RedisServer) -> None:
-        async with Redis.from_url(server.url) as node:
-            await node.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
-
-            async def ok() -> bool:
-                return bool((await node.execute_command("CLUSTER INFO"))["cluster_state"] == "ok")
-
-            await eventually(ok)
+    def make_servers(self, folder: Path) -> Topology:
+        return RedisClusterServers(folder, masters=3)
 
 
 STORES: Final[Mapping[str, Callable[[Path], StoreBench]]] = {
@@ -132,5 +171,8 @@ STORES: Final[Mapping[str, Callable[[Path], StoreBench]]] = {
     "sqlite": SqliteBench,
     "sqlite-cached": CachedBench,
     "redis": RedisBench,
+    "redis-tls": RedisTlsBench,
+    "redis-unix": RedisUnixBench,
+    "redis-sentinel": RedisSentinelBench,
     "redis-cluster": RedisClusterBench,
 }

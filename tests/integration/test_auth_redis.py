@@ -17,8 +17,10 @@ import pytest
 from auth_service.adapters import redis_calls
 from auth_service.adapters.store_redis import RedisKeyStore
 from auth_service.core.errors import RevisionGoneError, StoreUnavailableError
+from service_runtime.redis_address import parse_redis_address
 from tests.support.auth_client import AuthClient, assert_verdict, code_name, refused, state_name
 from tests.support.processes import ROOT, ServiceProcess
+from tests.support.redis_access import RedisAccess
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually
 from tests.unit.auth_service.fakes import a_record
@@ -33,7 +35,7 @@ HEALS_WITHIN_S = 10.0
 @pytest.fixture(scope="module")
 def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """A Redis with a password, whose every confirmed change is on the disk."""
-    server = RedisServer(tmp_path_factory.mktemp("redis"), {"requirepass": PASSWORD})
+    server = RedisServer(tmp_path_factory.mktemp("redis"), access=RedisAccess(PASSWORD))
     server.start()
     yield server
     server.stop()
@@ -45,7 +47,7 @@ def variables(redis: RedisServer, mode: str = "production") -> dict[str, str]:
         "TIDEWIRE_MODE": mode,
         "TIDEWIRE_SERVICE_TOKEN": TOKEN,
         "TIDEWIRE_AUTH_PEPPER": "1:" + "p" * 40,
-        "TIDEWIRE_AUTH_STORE_URL": redis.url.replace("://", f"://:{PASSWORD}@"),
+        "TIDEWIRE_AUTH_STORE_URL": redis.url,
     }
 
 
@@ -214,15 +216,18 @@ async def test_bootstrap_makes_one_key_however_many_run_it(
 
 
 async def opened(redis: RedisServer, namespace: str) -> RedisKeyStore:
-    url = redis.url.replace("://", f"://:{PASSWORD}@")
-    store = RedisKeyStore(url, namespace=namespace, timeout_s=5.0, change_log_size=100)
+    store = a_store(redis.url, namespace)
     await store.open()
     return store
 
 
+def a_store(url: str, namespace: str) -> RedisKeyStore:
+    return RedisKeyStore(parse_redis_address(url), namespace=namespace, timeout_s=5.0, change_log_size=100)
+
+
 async def test_a_redis_that_cannot_be_used_is_named_without_its_password(redis: RedisServer) -> None:
-    for url in (redis.url.replace("://", "://:wrong-word@"), "redis://:wrong-word@127.0.0.1:1", f"{redis.url}?what=1"):
-        store = RedisKeyStore(url, namespace="x", timeout_s=5.0, change_log_size=100)
+    for url in (redis.url.replace(PASSWORD, "wrong-word"), "redis://:wrong-word@127.0.0.1:1", f"redis://{redis.place}"):
+        store = a_store(url, "x")
         with pytest.raises(
             StoreUnavailableError, match=r"the key store redis://127\.0\.0\.1:.* cannot be opened"
         ) as caught:

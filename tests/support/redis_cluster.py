@@ -61,13 +61,13 @@ class RedisClusterServers:
 
     @property
     def masters(self) -> list[RedisServer]:
-        """The servers that are masters now, and run."""
-        return [server for server in self._running if _role(server) == "master"]
+        """The servers that are masters now, and answer."""
+        return [server for server in self._answering if _role(server) == "master"]
 
     @property
     def replicas(self) -> list[RedisServer]:
-        """The servers that are replicas now, and run."""
-        return [server for server in self._running if _role(server) == "slave"]
+        """The servers that are replicas now, and answer."""
+        return [server for server in self._answering if _role(server) == "slave"]
 
     def start(self) -> None:
         """Start the servers, join them, and return when the Cluster is healthy."""
@@ -80,8 +80,9 @@ class RedisClusterServers:
 
     def stop(self) -> None:
         """End every server; idempotent."""
-        for server in self._running:
-            server.kill9()
+        for server in self.servers:
+            if server.running:
+                server.kill9()
 
     def kill9(self, server: RedisServer) -> None:
         """End a server as a crash does."""
@@ -97,7 +98,7 @@ class RedisClusterServers:
 
     def master_of_slot(self, slot: int) -> RedisServer:
         """Return the server that holds a slot now, as most of the running ones have it."""
-        views = [_holder(server, slot) for server in self._running]
+        views = [_holder(server, slot) for server in self._answering]
         port = max(views, key=views.count)
         return next(server for server in self.servers if server.port == port)
 
@@ -109,7 +110,7 @@ class RedisClusterServers:
         """Return the server that has taken a slot over from a dead one, when all running ones agree."""
 
         def replaced() -> bool:
-            views = {_holder(server, slot) for server in self._running}
+            views = {_holder(server, slot) for server in self._answering}
             return len(views) == 1 and views != {old.port} and self._all_ok()
 
         wait_until(replaced, HEALTHY_DEADLINE_S, "another server holds the slot")
@@ -121,23 +122,34 @@ class RedisClusterServers:
 
     def move_slot(self, slot: int, to: RedisServer) -> None:
         """Move a slot with its keys to another master, while clients go on."""
+        self.begin_move(slot, to)
+        self.move_keys(slot, to)
+        self.finish_move(slot, to)
+
+    def begin_move(self, slot: int, to: RedisServer) -> None:
+        """Announce that a slot moves to another master."""
         source = self.master_of_slot(slot)
         to.command("CLUSTER", "SETSLOT", slot, "IMPORTING", _id(source))
         source.command("CLUSTER", "SETSLOT", slot, "MIGRATING", _id(to))
+
+    def move_keys(self, slot: int, to: RedisServer) -> None:
+        """Move the keys of a slot that is being moved; until `finish_move` clients are sent on for each."""
+        source = self.master_of_slot(slot)
         password = ["AUTH", self.access.password] if self.access.password else []
         while keys := source.command("CLUSTER", "GETKEYSINSLOT", slot, _KEYS_AT_ONCE):
             source.command("MIGRATE", "127.0.0.1", to.port, "", 0, _MIGRATE_TIMEOUT_MS, *password, "KEYS", *keys)
-        self.finish_move(slot, to)
 
     def finish_move(self, slot: int, to: RedisServer) -> None:
         """Say who holds a slot now: the new holder first, as the manual has it."""
         for server in (to, *[master for master in self.masters if master is not to]):
             server.command("CLUSTER", "SETSLOT", slot, "NODE", _id(to))
-        wait_until(lambda: {_holder(server, slot) for server in self._running} == {to.port}, what="the slot has moved")
+        wait_until(
+            lambda: {_holder(server, slot) for server in self._answering} == {to.port}, what="the slot has moved"
+        )
 
     @property
-    def _running(self) -> list[RedisServer]:
-        return [server for server in self.servers if server.running]
+    def _answering(self) -> list[RedisServer]:
+        return [server for server in self.servers if server.answering]
 
     def _join(self) -> None:
         masters, replicas = self.servers[: self._count], self.servers[self._count :]
@@ -160,11 +172,11 @@ class RedisClusterServers:
         )
 
     def _all_ok(self) -> bool:
-        return all("cluster_state:ok" in server.command("CLUSTER", "INFO") for server in self._running)
+        return all("cluster_state:ok" in server.command("CLUSTER", "INFO") for server in self._answering)
 
     def _healthy(self) -> bool:
         try:
-            return self._all_ok() and all(_in_sync(server) for server in self._running)
+            return self._all_ok() and all(_in_sync(server) for server in self._answering)
         except RedisError:  # one that still loads what was on its disk
             return False
 

@@ -62,8 +62,8 @@ class RedisSentinel:
 
     @property
     def replicas(self) -> list[RedisServer]:
-        """The servers that are replicas now, and run."""
-        return [server for server in self._running if server.info("replication")["role"] == "slave"]
+        """The servers that are replicas now, and answer."""
+        return [server for server in self._answering if server.info("replication")["role"] == "slave"]
 
     def start(self) -> None:
         """Start the servers, then the Sentinels, and return when all is healthy."""
@@ -84,6 +84,10 @@ class RedisSentinel:
         views = self._views()
         port = max(views, key=views.count)
         return next(server for server in self.servers if server.port == port)
+
+    def kill9(self, server: RedisServer) -> None:
+        """End a server as a crash does."""
+        server.kill9()
 
     def kill_master(self) -> RedisServer:
         """End the master as a crash does, and return it."""
@@ -112,8 +116,8 @@ class RedisSentinel:
         wait_until(self._healthy, HEALTHY_DEADLINE_S, "the Sentinels see a master with its replicas")
 
     @property
-    def _running(self) -> list[RedisServer]:
-        return [server for server in self.servers if server.running]
+    def _answering(self) -> list[RedisServer]:
+        return [server for server in self.servers if server.answering]
 
     def _views(self) -> list[int]:
         running = [sentinel for sentinel in self.sentinels if sentinel.running]
@@ -122,12 +126,12 @@ class RedisSentinel:
     def _replicated(self) -> bool:
         info = self.master().info("replication")
         links = [info[f"slave{number}"] for number in range(int(info.get("connected_slaves", 0)))]
-        return len(links) == len(self._running) - 1 and all("state=online" in link for link in links)
+        return len(links) == len(self._answering) - 1 and all("state=online" in link for link in links)
 
     def _healthy(self) -> bool:
         try:
             return self._replicated() and all(
-                sentinel.sees(len(self._running) - 1, len(self.sentinels) - 1)
+                sentinel.sees(len(self._answering) - 1, len(self.sentinels) - 1)
                 for sentinel in self.sentinels
                 if sentinel.running
             )

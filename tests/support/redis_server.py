@@ -81,6 +81,11 @@ class RedisServer:
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def answering(self) -> bool:
+        """Whether it runs and is not frozen."""
+        return self.running and not self._frozen
+
     def start(self) -> None:
         """Start it, and return when it answers."""
         self.launch()

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from auth_service.adapters.redis_calls import shown_url
 from auth_service.settings import AuthSettings
 from service_runtime.settings import SettingsError, make_settings
 
@@ -33,22 +32,7 @@ def test_files_lie_in_the_data_folder_unless_said_otherwise() -> None:
     assert make_settings(AuthSettings, {"store_url": "sqlite:///y/z.db"}).store_path == Path("/y/z.db")
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "sqlite://",
-        "sqlite:///",
-        "postgres:x",
-        "x",
-        "redis://",
-        "redis://h:port",
-        "redis://:pa/word@h",
-        "redis://:1/word@h",
-        "unix://",
-        "unix://word/path",
-        "unix://:pa/word@/path",
-    ],
-)
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///", "postgres:x", "x", "http://:word@h"])
 def test_other_stores_are_refused_and_not_shown(url: str) -> None:
     text = refused(store_url=url)
     assert text.startswith(
@@ -58,26 +42,52 @@ def test_other_stores_are_refused_and_not_shown(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url",
+    ("url", "why"),
     [
-        "redis://h",
-        "redis://:secret@h:1/2",
-        "rediss://user:secret@h:1?ssl_ca_certs=/x",
-        "unix:///s",
-        "unix://user:secret@/s?db=1",
-        "redis://[::1]:1/0",
+        ("redis://", "names no host"),
+        ("redis://h:port", "a port must be a number"),
+        ("redis://:pa/word@h", "names no host"),
+        ("redis://:1/word@h", "names no host"),
+        ("redis://:[word]@h", "cannot be read"),
+        ("redis://a,b", "redis:// names one server"),
+        ("redis://h?word=1@h", "has a @ after the host"),
+        ("redis+word://h", "must be redis://host:port"),
+        ("redis+sentinel://h", "redis+sentinel:// must name the service"),
+        ("unix://", "a Unix socket is unix:///path"),
+        ("unix://word/path", "a Unix socket is unix:///path"),
+        ("unix://:pa/word@/path", "a Unix socket is unix:///path"),
     ],
 )
-def test_a_store_on_redis_whose_password_is_never_shown(url: str) -> None:
+def test_a_redis_that_cannot_be_is_refused_with_the_reason_and_not_shown(url: str, why: str) -> None:
+    text = refused(store_url=url)
+    assert text.startswith(f"TIDEWIRE_AUTH_STORE_URL: the value given is not allowed: {why}")
+    assert text.endswith("special characters of a password are written as %XX")
+    assert "word" not in text.replace("password", "")
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://h", "redis://h:6379"),
+        ("redis://:secret@h:1/2", "redis://h:1"),
+        ("rediss://user:secret@h:1?ssl_ca_certs=/x", "rediss://h:1"),
+        ("unix:///s", "unix:///s"),
+        ("unix://user:secret@/s?db=1", "unix:///s"),
+        ("redis://[::1]:1/0", "redis://[::1]:1"),
+        ("redis+sentinel://:secret@a,b:1/main?sentinel_password=secret", "redis+sentinel://a:26379,b:1/main"),
+        ("rediss+cluster://:secret@a:1,b:2", "rediss+cluster://a:1,b:2"),
+    ],
+)
+def test_a_store_on_redis_whose_password_is_never_shown(url: str, shown: str) -> None:
     settings = make_settings(AuthSettings, {"store_url": url})
-    assert settings.redis_url == url
-    assert "secret" not in repr(settings).replace("secret_", "")
-    assert "secret" not in shown_url(url)
+    assert settings.redis_address is not None
+    assert settings.redis_address.shown == shown
+    assert "secret" not in repr(settings).replace("secret_", "") + repr(settings.redis_address)
 
 
 def test_a_file_is_no_redis() -> None:
-    assert make_settings(AuthSettings, {}).redis_url is None
-    assert make_settings(AuthSettings, {"store_url": "sqlite:///y/z.db"}).redis_url is None
+    assert make_settings(AuthSettings, {}).redis_address is None
+    assert make_settings(AuthSettings, {"store_url": "sqlite:///y/z.db"}).redis_address is None
     assert make_settings(AuthSettings, {"store_url": ""}).store_path == Path(".tidewire/auth.db")
 
 

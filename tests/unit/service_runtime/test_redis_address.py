@@ -68,6 +68,8 @@ def test_cluster() -> None:
         ("redis://h?ssl_ca_certs=/ca.pem", "option ssl_ca_certs is not known"),
         *((url, "port must be a number") for url in ("redis://h:0", "redis://h:x", "redis://user:secret/pw@h")),
         ("redis://:secret/pw@h", "names no host"),
+        *((url, "cannot be read") for url in ("redis://:[secret]@h", "redis://:x@[secret]", "redis://:secret\u2100@h")),
+        ("redis://:p@x?secret=1@h", "has a @ after the host"),
     ],
 )
 def test_everything_else_is_refused_with_the_reason(url: str, why: str) -> None:
