@@ -15,6 +15,7 @@ from auth_service.adapters.grpc_servicer import AuthServicer
 from auth_service.adapters.store_cached import CachedKeyStore
 from auth_service.adapters.store_redis import RedisKeyStore
 from auth_service.adapters.store_sqlite import SqliteKeyStore
+from auth_service.adapters.store_watch import StoreWatch
 from auth_service.adapters.watch_hub import WatchHub
 from auth_service.core.administration import Administration
 from auth_service.core.errors import AuthError, KeyExistsError
@@ -35,6 +36,7 @@ SERVICE_NAMES: Final = (
 )
 # Other auth services change keys on the same Redis all the time: their changes are looked for more often.
 REDIS_POLL_S: Final = 0.2
+CANARY_AGAIN_S: Final = 0.2
 
 log = get_logger("auth_service")
 
@@ -68,9 +70,13 @@ async def serve(settings: AuthSettings, stop: asyncio.Event) -> None:
         exporter = serve_metrics(settings.metrics_port)
         facts = {"metrics_port": exporter.port} if exporter else {}
         announce_ready(settings, SERVICE, host=settings.host, port=port, **facts)
+        proving = asyncio.create_task(
+            _prove_store(settings, StoreWatch(store, hub, patience_s=settings.canary_patience_s), server)
+        )
         try:
             await _until(stop, hub)
         finally:
+            proving.cancel()
             await server.set_serving(False)
             hub.close()
             await server.stop(settings.shutdown_grace_s)
@@ -200,6 +206,16 @@ def _server(
     auth_pb2_grpc.add_AuthServiceServicer_to_server(AuthServicer(callers, verifier, hub), server.server)
     admin_pb2_grpc.add_KeyAdminServiceServicer_to_server(KeyAdminServicer(callers, administration, hub), server.server)
     return server
+
+
+async def _prove_store(settings: AuthSettings, watch: StoreWatch, server: GrpcServer) -> None:
+    """Report this process as serving only while canaries come back from the store (`design.md`, decision 9)."""
+    while True:
+        await asyncio.sleep(settings.canary_interval_s if watch.healthy else CANARY_AGAIN_S)
+        healthy_before = watch.healthy
+        await watch.look()
+        if watch.healthy != healthy_before:
+            await server.set_serving(watch.healthy)
 
 
 async def _until(stop: asyncio.Event, hub: WatchHub) -> None:

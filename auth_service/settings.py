@@ -76,6 +76,16 @@ class AuthSettings(ServiceSettings):
         json_schema_extra={"unit": "replicas"},
     )
 
+    canary_interval_s: float = Field(
+        1.0, gt=0, description="Time between canaries to the key store and back", json_schema_extra=_SECONDS
+    )
+    canary_patience_s: float = Field(
+        3.0,
+        gt=0,
+        description="Time in which a canary must be back; else the service says that it is not serving",
+        json_schema_extra=_SECONDS,
+    )
+
     @field_validator("store_url")
     @classmethod
     def _known_store(cls, url: SecretStr | None) -> SecretStr | None:

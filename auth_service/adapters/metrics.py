@@ -7,6 +7,10 @@ from prometheus_client import Counter, Gauge
 VERDICTS: Final = Counter("tidewire_auth_verdicts", "Verdicts given, by code", ["code"])
 RPC_FAULTS: Final = Counter("tidewire_auth_rpc_faults", "Calls ended with a fault, by reason", ["reason"])
 STORE_ERRORS: Final = Counter("tidewire_auth_store_errors", "Failed calls of the key store")
+STORE_HEALTHY: Final = Gauge(
+    "tidewire_auth_store_healthy", "1 while canaries can be written to the store and read back"
+)
+STORE_ALARMS: Final = Counter("tidewire_auth_store_alarms", "Times that the store ceased to do so")
 CACHE_HITS: Final = Counter("tidewire_auth_record_cache_hits", "Key records found in the cache")
 CACHE_MISSES: Final = Counter("tidewire_auth_record_cache_misses", "Key records read from the store")
 WATCHERS: Final = Gauge("tidewire_auth_watchers", "Streams of key changes that are open")

@@ -181,6 +181,16 @@ class SqliteKeys:
                     )
                 self._db.execute("INSERT OR REPLACE INTO peppers VALUES (?, ?)", (version, fingerprint))
 
+    def write_canary(self, number: int) -> None:
+        """Note a number."""
+        with self._transaction():
+            self._db.execute("INSERT OR REPLACE INTO counters (name, value) VALUES ('canary', ?)", (number,))
+
+    def read_canary(self) -> int | None:
+        """Return the number that was noted last."""
+        row = self._db.execute("SELECT value FROM counters WHERE name = 'canary'").fetchone()
+        return None if row is None else int(row[0])
+
     def _next_expiry(self) -> int | None:
         row = self._db.execute(
             "SELECT min(expire_ms) FROM keys WHERE expire_ms IS NOT NULL AND expiry_logged = 0"

@@ -97,3 +97,7 @@ class CachedKeyStore:
     async def check_peppers(self, fingerprints: Mapping[int, str]) -> None:
         """Hold the peppers against those of the store."""
         await self._store.check_peppers(fingerprints)
+
+    async def canary(self, number: int) -> int | None:
+        """Write a number, and return what is read back."""
+        return await self._store.canary(number)

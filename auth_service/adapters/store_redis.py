@@ -31,6 +31,8 @@ SCHEMA_VERSION: Final = 1
 # Expiries logged by one script at most, so that others do not wait long.
 _EXPIRIES_AT_ONCE: Final = 500
 _STAMP_BYTES: Final = 8
+# Canaries of services that have ended go after this time.
+_CANARY_MS: Final = 60_000
 
 
 class RedisKeyStore:
@@ -60,6 +62,7 @@ class RedisKeyStore:
         self._records, self._order = self._key("records"), self._key("order")
         self._expiries, self._development = self._key("expiries"), self._key("development")
         self._pepper_uses, self._peppers = self._key("pepper_uses"), self._key("peppers")
+        self._canary = self._key(f"canary:{secrets.token_hex(_STAMP_BYTES)}")
         # Changes made here wait for each other, so that only those of other processes can come between.
         self._changing = asyncio.Lock()
         # The last revision that was told from here, and its stamp in the log.
@@ -169,6 +172,15 @@ class RedisKeyStore:
             raise PepperError(
                 f"version {version.decode()} of the pepper is not the one that the store's keys were made with"
             )
+
+    async def canary(self, number: int) -> int | None:
+        """Write a number, and return what is read back."""
+        return await self._calls.within_deadline(self._write_and_read(number))
+
+    async def _write_and_read(self, number: int) -> int | None:
+        await self._calls.command("SET", self._canary, number, "PX", _CANARY_MS)
+        found = await self._calls.command("GET", self._canary)
+        return None if found is None else int(found)
 
     async def _create(self, record: KeyRecord, *, first: bool) -> KeyRecord:
         stored = await self._put(None, b"", record, first=first)

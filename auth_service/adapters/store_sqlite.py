@@ -117,6 +117,14 @@ class SqliteKeyStore:
         """Hold the peppers against those of the store."""
         await self._call(lambda: self._writer.check_peppers(fingerprints))
 
+    async def canary(self, number: int) -> int | None:
+        """Write a number, and return what the reading connection finds."""
+        await self._call(lambda: self._writer.write_canary(number))
+        try:
+            return self._reader.read_canary()
+        except sqlite3.Error as error:
+            raise self._failed(error) from None
+
     async def _call(self, work: Callable[[], T]) -> T:
         try:
             return await self._in_thread(work)

@@ -141,6 +141,10 @@ class WatchHub:
         """Return the revision up to which every change was seen here."""
         return self._seen
 
+    def silence_s(self) -> float:
+        """Return the seconds since the log was last read to its end."""
+        return self._clock.monotonic() - self._looked_at
+
     def wake(self) -> None:
         """Read the log now: a change was made."""
         self._wake.set()

@@ -116,3 +116,7 @@ class KeyStore(Protocol):
             PepperError: a pepper of the store is not known, or is another one.
         """
         ...
+
+    async def canary(self, number: int) -> int | None:
+        """Write a number as changes are written, and return what is read back; it touches no key and no log."""
+        ...

@@ -378,3 +378,14 @@ async def test_a_pepper_that_no_key_uses_may_change(store: KeyStore) -> None:
         await store.check_peppers({1: "one"})
     await store.delete("k1")
     await store.check_peppers({1: "one"})
+
+
+# Canaries.
+
+
+async def test_a_canary_is_read_back_and_touches_nothing(store_bench: StoreBench, store: KeyStore) -> None:
+    await store.create(a_record("k1"))
+    other = await store_bench.open()
+    assert await asyncio.gather(store.canary(7), other.canary(2**47)) in ([7, 2**47], [2**47, 2**47])
+    assert await store.canary(8) == 8
+    assert await store.revision() == 1

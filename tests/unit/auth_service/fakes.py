@@ -72,6 +72,8 @@ class MemoryKeyStore:
         self._told: set[str] = set()
         self._bootstrapped = False
         self._peppers: dict[int, str] = {}
+        self._canary: int | None = None
+        self.forgets_canaries = False
 
     def _up(self) -> None:
         if self.fails:
@@ -158,6 +160,12 @@ class MemoryKeyStore:
             if version not in fingerprints:
                 raise PepperError("missing pepper")
         self._peppers.update(fingerprints)
+
+    async def canary(self, number: int) -> int | None:
+        self._up()
+        if not self.forgets_canaries:
+            self._canary = number
+        return self._canary
 
     def lose_log(self) -> None:
         """Forget the log, as if it had been cut."""
