@@ -13,6 +13,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from auth_service.adapters import redis_calls
 from auth_service.adapters.store_redis import RedisKeyStore
@@ -165,6 +166,30 @@ async def test_a_redis_that_hangs_is_a_fault_in_time(
         redis.thaw()
     for client in clients:
         await eventually(lambda client=client: answers(client), HEALS_WITHIN_S)  # type: ignore[misc]
+
+
+async def test_a_service_whose_redis_hangs_says_so_until_it_answers_again(
+    redis: RedisServer, services: list[ServiceProcess]
+) -> None:
+    async with grpc.aio.insecure_channel(services[0].address) as channel:
+        health = health_pb2_grpc.HealthStub(channel)
+
+        async def serving() -> bool:
+            answer = await health.Check(health_pb2.HealthCheckRequest(), timeout=5)
+            return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+        async def not_serving() -> bool:
+            return not await serving()
+
+        await eventually(serving, HEALS_WITHIN_S)
+        redis.freeze()
+        try:
+            await eventually(not_serving, HEALS_WITHIN_S)
+        finally:
+            redis.thaw()
+        await eventually(serving, HEALS_WITHIN_S)
+    assert "key store fails" in services[0].log()
+    assert "key store works again" in services[0].log()
 
 
 async def assert_unavailable(
