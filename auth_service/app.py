@@ -28,6 +28,7 @@ from service_runtime.grpc_server import GrpcServer
 from service_runtime.logs import get_logger
 from service_runtime.metrics import serve_metrics
 from service_runtime.process import announce_ready
+from service_runtime.tasks import end_tasks
 
 SERVICE: Final = "auth"
 SERVICE_NAMES: Final = (
@@ -76,7 +77,7 @@ async def serve(settings: AuthSettings, stop: asyncio.Event) -> None:
         try:
             await _until(stop, hub)
         finally:
-            proving.cancel()
+            await end_tasks(proving)
             await server.set_serving(False)
             hub.close()
             await server.stop(settings.shutdown_grace_s)
@@ -226,5 +227,4 @@ async def _until(stop: asyncio.Event, hub: WatchHub) -> None:
     stopping.cancel()
     if running.done():
         running.result()
-    running.cancel()
-    await asyncio.wait({running})
+    await end_tasks(running)

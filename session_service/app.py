@@ -17,6 +17,7 @@ from service_runtime.logs import get_logger
 from service_runtime.metrics import serve_metrics
 from service_runtime.process import announce_ready
 from service_runtime.redis_address import parse_redis_address
+from service_runtime.tasks import end_tasks
 from service_runtime.tls import channel_credentials
 from session_service.adapters.channel_queries import ChannelQueries
 from session_service.adapters.cluster_local import LocalCluster
@@ -140,7 +141,7 @@ class SessionServer:
             try:
                 await stop.wait()
             finally:
-                watch.cancel()
+                await end_tasks(watch)
                 await self._server.set_serving(False)
                 self._edges.drain()
                 await self._server.stop(self._settings.shutdown_grace_s)

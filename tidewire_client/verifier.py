@@ -20,6 +20,7 @@ import grpc
 from tidewire.auth.v1 import auth_pb2, auth_pb2_grpc
 
 from service_runtime.grpc_channel import bearer, open_channel
+from service_runtime.tasks import end_tasks
 from tidewire_client.errors import ServiceTimeout, ServiceUnavailable, from_rpc
 from tidewire_client.key_watch import KeyChanged, KeyWatch
 from tidewire_client.retry import call_with_retry
@@ -109,10 +110,9 @@ class KeyVerifier:
 
     async def close(self) -> None:
         """Stop watching, and close the channel."""
-        tasks = [task for task in (self._watch_task, self._batch, *self._flights.values()) if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(
+            *(task for task in (self._watch_task, self._batch, *self._flights.values()) if task is not None)
+        )
         await self._channel.close()
 
     @property

@@ -19,6 +19,7 @@ from service_runtime.grpc_channel import open_channel
 from service_runtime.grpc_server import PortTakenError
 from service_runtime.logs import get_logger
 from service_runtime.process import announce_ready
+from service_runtime.tasks import end_tasks
 from service_runtime.tls import channel_credentials
 from tidewire_client.retry import backoff_s
 from tidewire_client.verifier import KeyVerifier
@@ -142,9 +143,7 @@ class Edge:
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end_tasks(*tasks)
             await self._stream.stop()
             await self._verifier.close()
             await self._channel.close()

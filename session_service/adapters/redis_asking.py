@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 from service_runtime.logs import get_logger
 from service_runtime.redis_address import Node
 from session_service.adapters.redis_commands import Command
-from session_service.core.errors import SessionError
+from session_service.core.errors import EngineTimeout, EngineUnavailable, SessionError
 
 log = get_logger("session_service.engine_redis")
 
@@ -18,9 +18,12 @@ OnReply: TypeAlias = Callable[[Reply | SessionError], None]
 
 
 class Asked:
-    """A command that is under way. `asking`: it goes to a server that is about to take its key over."""
+    """A command that is under way.
 
-    __slots__ = ("asking", "command", "done", "redirects", "since_s", "waits")
+    `asking`: it goes to a server that is about to take its key over. `in_doubt`: it was sent before, and may have been done.
+    """
+
+    __slots__ = ("asking", "command", "done", "in_doubt", "redirects", "since_s", "waits")
 
     def __init__(self, command: Command, done: OnReply, since_s: float, waits: bool) -> None:
         self.command = command
@@ -28,6 +31,7 @@ class Asked:
         self.since_s = since_s
         self.waits = waits
         self.asking = False
+        self.in_doubt = False
         self.redirects = 0
 
 
@@ -73,6 +77,8 @@ async def ask(lanes: Lanes, command: Command, *, waits: bool = False) -> Reply:
 
 def call(asked: Asked, reply: Reply | SessionError) -> None:
     """Say what became of a command; a defect of who asked does not end the lane."""
+    if asked.in_doubt and isinstance(reply, EngineUnavailable):
+        reply = EngineTimeout()  # it was not done this time, and nobody knows of the time before
     try:
         asked.done(reply)
     except Exception as error:

@@ -156,6 +156,7 @@ def append_command(names: Names, settings: RedisSettings, publish: str, message:
         names.channel(topic),
         encode(message),
         IDLE_CANARY_MS if is_canary(topic) else 0,
+        settings.wait_replicas,
     )
 
 

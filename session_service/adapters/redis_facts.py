@@ -31,6 +31,11 @@ class ServerFacts(NamedTuple):
     appends: bool
     may_evict: bool
 
+    @classmethod
+    def unknown(cls) -> ServerFacts:
+        """Return those of a server that was not asked yet."""
+        return cls("", False, False, "", False, False)
+
     def check(self) -> None:
         """Refuse a server that is too old, and warn of one that loses data.
 

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from service_runtime.logs import get_logger
-from session_service.adapters.redis_link import end_task
+from service_runtime.tasks import end_tasks
 from session_service.adapters.redis_queries import Stretch
 from session_service.core.errors import SessionError
 from session_service.core.model import Position, StoredMessage
@@ -62,8 +62,7 @@ class Feeds:
     async def close(self) -> None:
         """Deliver nothing more."""
         self._feeds.clear()
-        for task in list(self._tasks):
-            await end_task(task)
+        await end_tasks(*self._tasks)
 
     def begin(self, topic: str, position: Position) -> Position:
         """Deliver a topic from a position on; return where it stands, which is further on if it is delivered already."""

@@ -14,7 +14,6 @@ from service_runtime.redis_address import Node, RedisAddress
 from session_service.core.errors import EngineUnavailable
 
 MAX_CONNECT_S: Final = 2.0
-CANCEL_AGAIN_S: Final = 0.05
 
 FAULTS: Final = (RedisError, OSError, TimeoutError, asyncio.IncompleteReadError)
 """What a connection that does not work raises."""
@@ -74,10 +73,3 @@ async def connect(connection: AbstractConnection, timeout_s: float) -> AbstractC
 async def hang_up(connection: AbstractConnection) -> None:
     """End a connection at once. Idempotent."""
     await connection.disconnect(nowait=True)
-
-
-async def end_task(task: asyncio.Task[None], again_s: float = CANCEL_AGAIN_S) -> None:
-    """Cancel a task and wait for its end: again and again, for what the driver waits for may swallow a cancellation."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait([task], timeout=again_s)

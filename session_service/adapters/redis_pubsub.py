@@ -15,7 +15,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
 from service_runtime.logs import get_logger
-from session_service.adapters.redis_link import CANCEL_AGAIN_S, FAULTS, Dialer, end_task, hang_up
+from service_runtime.tasks import end_tasks
+from session_service.adapters.redis_link import FAULTS, Dialer, hang_up
 from session_service.core.errors import EngineUnavailable
 
 log = get_logger("session_service.engine_redis")
@@ -25,6 +26,7 @@ QUIET_S: Final = 2.0
 FIRST_PAUSE_S: Final = 0.05
 MAX_PAUSE_S: Final = 1.0
 CHUNK: Final = 500
+END_S: Final = 0.5
 
 
 class PubSubListener(Protocol):
@@ -91,7 +93,7 @@ class PubSub:
     async def close(self) -> None:
         """Listen no longer. Idempotent."""
         if self._task is not None:
-            await end_task(self._task, 10 * CANCEL_AGAIN_S)  # it ends another task itself
+            await end_tasks(self._task, again_s=END_S)  # it ends another task itself
 
     def add(self, channel: str) -> None:
         """Listen to a channel; told again when it is heard, even if it was before."""
@@ -143,7 +145,7 @@ class PubSub:
             log.warning("message store is not heard any more", error=type(error).__name__)
         finally:
             await hang_up(connection)
-            await end_task(telling)
+            await end_tasks(telling)
 
     async def _tell(self, connection: AbstractConnection) -> None:
         try:

@@ -15,7 +15,8 @@ from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 
 from service_runtime.logs import get_logger
 from service_runtime.redis_address import Node, RedisAddress
-from session_service.adapters.redis_link import FAULTS, NodeDialer, end_task, hang_up
+from service_runtime.tasks import end_tasks
+from session_service.adapters.redis_link import FAULTS, NodeDialer, hang_up
 from session_service.core.errors import EngineUnavailable
 
 log = get_logger("session_service.engine_redis")
@@ -53,7 +54,7 @@ class SlotMap:
     async def close(self) -> None:
         """Look no longer. Idempotent."""
         if self._task is not None:
-            await end_task(self._task)
+            await end_tasks(self._task)
 
     def on_change(self, user: Callable[[], None]) -> None:
         """Call `user` after each change of the map."""

@@ -188,6 +188,17 @@ async def test_a_killed_server_loses_nothing_confirmed(
     assert user.offsets() == list(range(1, page.head + 1))
 
 
+async def test_a_short_crash_is_a_pause_and_keeps_the_order(
+    server: RedisServer, user: EngineUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("session_service.adapters.redis_lane.AGAIN_WITHIN_S", 8.0)
+    promises = [user.submit() for _ in range(2000)]
+    await promises[300]
+    await asyncio.to_thread(server.restart)
+    stored = await asyncio.gather(*promises)
+    assert [each.offset for each in stored] == list(range(1, 2001))
+
+
 async def test_an_id_is_known_after_a_crash(server: RedisServer, user: EngineUser) -> None:
     first = await user.append(id="same")
     server.restart()

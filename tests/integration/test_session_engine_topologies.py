@@ -317,6 +317,19 @@ async def test_replicas_are_waited_for(sentinel: RedisSentinel, on_sentinel: Red
         await careful.append()
 
 
+async def test_a_repeat_is_confirmed_only_by_replicas_too(sentinel: RedisSentinel, on_sentinel: RedisBench) -> None:
+    on_sentinel.wait_replicas = 1
+    on_sentinel.timeout_s = 1.0
+    user = await on_sentinel.open()
+    replica = sentinel.replicas[0]
+    replica.freeze()
+    for _ in range(2):
+        with pytest.raises(EngineTimeout, match="replicas"):
+            await user.append(id="same")
+    replica.thaw()
+    assert (await stored_at_last(user, id="same")).duplicate
+
+
 # One server.
 
 

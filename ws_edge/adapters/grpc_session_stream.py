@@ -16,6 +16,7 @@ from tidewire.session.v1 import edge_stream_pb2_grpc
 
 from service_runtime.grpc_channel import bearer
 from service_runtime.logs import get_logger
+from service_runtime.tasks import end_tasks
 from ws_edge.adapters.command_queue import CommandQueue
 from ws_edge.adapters.session_commands import SessionCommands, open_session, resubscribe
 from ws_edge.adapters.session_events import member_of, message_of, position_of, recovery_failure
@@ -29,6 +30,7 @@ AttachCall: TypeAlias = grpc.aio.StreamStreamCall[pb.AttachRequest, pb.AttachRes
 MAX_COMMANDS_PER_BATCH = 512
 MAX_BATCH_BYTES = 2 * 1024 * 1024
 SWEEP_S = 0.1
+END_S = 1.0
 ENDED = (grpc.aio.AioRpcError, asyncio.InvalidStateError)
 """What a write raises when the call is over: whoever reads knows why."""
 
@@ -130,9 +132,7 @@ class SessionStream:
 
     async def stop(self) -> None:
         """Detach; pending commands are answered as unavailable."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(*self._tasks, again_s=END_S)
         self._queue.fail_all("the edge is stopping")
 
     async def _sweep(self) -> None:

@@ -1,19 +1,22 @@
 -- Store a message once, give it the next offset, and publish it: all of it or nothing.
 -- KEYS: meta, log, id (what was stored under this id of this client)
 -- ARGV: now or '', new epoch, window ms, max messages, max age ms, max bytes, weight, PUBLISH or SPUBLISH, pub/sub channel,
---       body, milliseconds after which an idle channel is forgotten or 0, the server's run id, 1 if it has everything that
---       its predecessor confirmed
+--       body, milliseconds after which an idle channel is forgotten or 0, replicas that are waited for, the server's run id,
+--       1 if it has everything that its predecessor confirmed
 -- Returns epoch, offset, time ms, 1 for a duplicate.
 local now = now_ms(ARGV[1])
 local window, max_age = tonumber(ARGV[3]), tonumber(ARGV[5])
 
 local known = redis.call('GET', KEYS[3])
 local v = redis.call('HMGET', KEYS[1], 'epoch', 'run', 'head', 'formers')
-local epoch, formers = at_home(KEYS[1], v[1], v[3] or '0', v[2], v[4], ARGV[2], ARGV[12], ARGV[13])
+local epoch, formers = at_home(KEYS[1], v[1], v[3] or '0', v[2], v[4], ARGV[2], ARGV[13], ARGV[14])
 if known and epoch then
   local offset, time, of = string.match(known, '^(%d+) (%d+) (.*)$')
   local is_kept = of == epoch or tonumber(offset) <= (shared_with(formers, of) or 0)
   if is_kept and tonumber(time) >= now - window then
+    if ARGV[12] ~= '0' then
+      redis.call('HSET', KEYS[1], 'repeated', int(now))  -- so that WAIT, which looks at this write, covers the first one
+    end
     return {epoch, offset, time, 1}
   end
 end

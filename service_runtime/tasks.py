@@ -1,0 +1,24 @@
+"""The end of background tasks, for sure: what a task waits for may swallow a cancellation, so it is cancelled again."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+CANCEL_AGAIN_S: Final = 0.05
+
+
+async def end_tasks(*tasks: asyncio.Task[Any], again_s: float = CANCEL_AGAIN_S) -> None:
+    """Cancel tasks and wait for their ends, whatever they end with.
+
+    Args:
+        tasks: Those that have ended already are no matter.
+        again_s: Seconds after which one that goes on is cancelled again.
+    """
+    while waiting := [task for task in tasks if not task.done()]:
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting, timeout=again_s)
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()  # seen here: whoever ends a task does not want to hear of it any more
