@@ -7,7 +7,8 @@ asked of the one that is, until the deadline.
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
@@ -23,12 +24,13 @@ from auth_service.adapters.redis_master import RedisMaster, Words
 from auth_service.core.errors import StoreUnavailableError
 from service_runtime.logs import get_logger
 from service_runtime.redis_address import Node, RedisAddress, Topology
+from service_runtime.redis_facts import RedisFacts, read_facts
 
 T = TypeVar("T")
 
 # Calls that wait for an answer at most; one more is refused at once.
 MAX_WAITING_CALLS: Final = 1024
-MIN_MAJOR_VERSION: Final = 7
+STAMP_BYTES: Final = 8
 # Between two tries of what is refused while masters change or a slot moves.
 REFUSED_PAUSE_S: Final = 0.05
 # Of what is left of a call's time, so that a change that too few replicas have can be told from one that nothing is known of.
@@ -37,7 +39,7 @@ _UNAVAILABLE: Final = "the key store did not answer; the call may be repeated"
 _FAULTS: Final = (RedisError, OSError, TimeoutError)
 _FOLDER: Final = Path(__file__).with_name("redis_scripts")
 # Scripts that write get the shared head before them; Redis refuses to begin one when it could not finish it.
-_WRITING: Final = ("put", "remove", "expire", "peppers", "confirm")
+_WRITING: Final = ("put", "remove", "expire", "peppers", "confirm", "at_home")
 _READING: Final = ("due", "page", "changes")
 
 # When the time of the call that is being made is over, by the event loop's clock.
@@ -58,14 +60,14 @@ class RedisCalls:
 
     Args:
         address: Where it is; a password in it is shown nowhere.
-        key: One of the keys; all lie in its slot.
+        home: The keys that say which server process has the store; every other lies in their slot.
         timeout_s: How long a call may take, waiting included.
         wait_replicas: Replicas that must have a change before it is confirmed.
     """
 
-    def __init__(self, address: RedisAddress, key: str, *, timeout_s: float, wait_replicas: int = 0) -> None:
+    def __init__(self, address: RedisAddress, home: Sequence[str], *, timeout_s: float, wait_replicas: int = 0) -> None:
         self._address = address
-        self._key = key
+        self._home = home
         self._timeout_s = timeout_s
         self._wait_replicas = wait_replicas
         self._waiting = 0
@@ -93,21 +95,18 @@ class RedisCalls:
         """
         try:
             async with asyncio.timeout(self._timeout_s):
-                info = await self._connect(self._address)
-                if info.get("redis_mode") == "cluster":
+                facts = await self._connect(self._address)
+                if facts.is_cluster:
                     await self.close()
-                    await self._connect(self._of_cluster())
+                    facts = await self._connect(self._of_cluster())
         except _FAULTS as error:
             await self.close()
             problem = error if str(error) else "no answer in time"
             raise StoreUnavailableError(f"the key store {self.where} cannot be opened: {problem}") from None
-        version = info.get("redis_version", "")
-        if int(version.partition(".")[0] or 0) < MIN_MAJOR_VERSION:
+        if facts.problem:
             await self.close()
-            raise StoreUnavailableError(
-                f"the key store {self.where} is Redis {version}; version {MIN_MAJOR_VERSION} or later is needed"
-            )
-        self._warn_of_losses(info)
+            raise StoreUnavailableError(f"the key store {self.where} {facts.problem}")
+        self._warn_of_losses(facts)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -173,7 +172,7 @@ class RedisCalls:
             raise RedisError("it is a server of a Cluster: name it as redis+cluster://host:port")
         return replace(self._address, topology=Topology.CLUSTER)
 
-    async def _connect(self, address: RedisAddress) -> Mapping[str, str]:
+    async def _connect(self, address: RedisAddress) -> RedisFacts:
         options = {
             "protocol": 2,
             "retry": Retry(NoBackoff(), 0),
@@ -182,10 +181,17 @@ class RedisCalls:
         }
         if address.nodes:
             options["socket_keepalive"] = True
-        master = RedisMaster(address, self._key, options)
-        self._connections = RedisConnections(address, master, options)
-        lines = (await self.command("INFO")).decode(errors="replace").splitlines()
-        return dict(line.split(":", 1) for line in lines if ":" in line)
+        master = RedisMaster(address, self._home[0], options)
+        self._connections = RedisConnections(address, master, options, self._move_in)
+        return await self._on_master(lambda line: read_facts(line.connection))
+
+    async def _move_in(self, line: Line, facts: RedisFacts) -> None:
+        """Note that a server process has the store now; one of a Cluster that is asked as a single one has not."""
+        if facts.problem or (facts.is_cluster and self._address.topology is not Topology.CLUSTER):
+            return
+        arguments: list[Words] = [facts.run, int(facts.lossless), secrets.token_hex(STAMP_BYTES)]
+        if await self._evaluate(line, "at_home", self._home, arguments):
+            log.warning("another server has the key store, and may lack changes: watchers start over", store=self.where)
 
     async def _on_master(self, work: Callable[[Line], Awaitable[T]]) -> T:
         """Do something at the master; do it again, there or elsewhere, when it was refused, and so was not done."""
@@ -216,22 +222,13 @@ class RedisCalls:
         left_s = _ends_s.get() - asyncio.get_running_loop().time()
         return max(1, int(left_s * _REPLICAS_SHARE * 1000))
 
-    def _warn_of_losses(self, info: Mapping[str, str]) -> None:
-        if info.get("aof_enabled") != "1":
-            log.warning(
-                "the key store's Redis keeps no append-only file: revocations may be lost when it crashes;"
-                " set appendonly yes and appendfsync always",
-                store=self.where,
-            )
-        if info.get("maxmemory_policy", "").startswith("allkeys"):
-            log.warning(
-                "the key store's Redis may evict keys when its memory is full; set maxmemory-policy noeviction",
-                store=self.where,
-            )
-        if int(info.get("connected_slaves", 0)) < self._wait_replicas:
+    def _warn_of_losses(self, facts: RedisFacts) -> None:
+        for danger in facts.dangers:
+            log.warning(f"the key store's Redis {danger}", store=self.where)
+        if facts.replicas < self._wait_replicas:
             log.warning(
                 "the key store's Redis has fewer replicas than must have a change: no key can be changed until it has",
-                replicas=int(info.get("connected_slaves", 0)),
+                replicas=facts.replicas,
                 wait_replicas=self._wait_replicas,
                 store=self.where,
             )

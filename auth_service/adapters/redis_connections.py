@@ -1,7 +1,7 @@
 """A bounded number of connections to the server that is to be asked now; what leads elsewhere or broke is closed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,8 +19,11 @@ from redis.exceptions import (
 
 from auth_service.adapters.redis_master import RedisMaster, Words, call
 from service_runtime.redis_address import Node, RedisAddress, Topology
+from service_runtime.redis_facts import RedisFacts, read_facts
 
 MAX_CONNECTIONS: Final = 32
+
+OnServer = Callable[["Line", RedisFacts], Awaitable[None]]
 
 
 class NotMasterError(RedisError):
@@ -64,12 +67,17 @@ class RedisConnections:
         address: What the URL says.
         master: Says where to connect.
         options: Arguments of redis-py's connections.
+        on_server: Called with the first connection to a server process, before anything else is asked of it.
     """
 
-    def __init__(self, address: RedisAddress, master: RedisMaster, options: Mapping[str, Any]) -> None:
+    def __init__(
+        self, address: RedisAddress, master: RedisMaster, options: Mapping[str, Any], on_server: OnServer
+    ) -> None:
         self._address = address
         self._master = master
         self._options = options
+        self._on_server = on_server
+        self._run = ""
         self._idle: list[Line] = []
         self._places = asyncio.Semaphore(MAX_CONNECTIONS)
 
@@ -140,10 +148,23 @@ class RedisConnections:
             if self._address.topology is Topology.SENTINEL and (await call(connection, "ROLE"))[0] != b"master":
                 self._master.doubt(node)
                 raise NotMasterError("the server that the Sentinels name is no master")
+            line = Line(connection, node, asking)
+            if not asking:
+                await self._greet(line)
+        except ResponseError as answer:
+            self._learn_from(Line(connection, node), answer)
+            await connection.disconnect(nowait=True)
+            raise
         except BaseException:
             await connection.disconnect(nowait=True)
             raise
-        return Line(connection, node, asking)
+        return line
+
+    async def _greet(self, line: Line) -> None:
+        facts = await read_facts(line.connection)
+        if facts.run != self._run:
+            await self._on_server(line, facts)
+            self._run = facts.run
 
 
 async def _broken(connection: AbstractConnection) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from auth_service.adapters.redis_calls import RedisCalls
+from auth_service.adapters.redis_calls import STAMP_BYTES, RedisCalls
 from auth_service.adapters.redis_records import from_value, to_body
 from auth_service.core.errors import (
     AlreadyBootstrappedError,
@@ -30,7 +30,6 @@ from service_runtime.redis_address import RedisAddress
 SCHEMA_VERSION: Final = 1
 # Expiries logged by one script at most, so that others do not wait long.
 _EXPIRIES_AT_ONCE: Final = 500
-_STAMP_BYTES: Final = 8
 # Canaries of services that have ended go after this time.
 _CANARY_MS: Final = 60_000
 
@@ -58,11 +57,11 @@ class RedisKeyStore:
         self._change_log_size = change_log_size
         self._prefix = f"{{{namespace}:auth}}:"
         self._meta, self._log = self._key("meta"), self._key("log")
-        self._calls = RedisCalls(address, self._meta, timeout_s=timeout_s, wait_replicas=wait_replicas)
+        self._calls = RedisCalls(address, [self._meta, self._log], timeout_s=timeout_s, wait_replicas=wait_replicas)
         self._records, self._order = self._key("records"), self._key("order")
         self._expiries, self._development = self._key("expiries"), self._key("development")
         self._pepper_uses, self._peppers = self._key("pepper_uses"), self._key("peppers")
-        self._canary = self._key(f"canary:{secrets.token_hex(_STAMP_BYTES)}")
+        self._canary = self._key(f"canary:{secrets.token_hex(STAMP_BYTES)}")
         # Changes made here wait for each other, so that only those of other processes can come between.
         self._changing = asyncio.Lock()
         # The last revision that was told from here, and its stamp in the log.
@@ -219,7 +218,7 @@ class RedisKeyStore:
                 value,
                 to_body(after),
                 code.value,
-                secrets.token_hex(_STAMP_BYTES),
+                secrets.token_hex(STAMP_BYTES),
                 self._change_log_size,
                 int(first),
                 _expiry_to_log(before, after, code),
@@ -250,7 +249,7 @@ class RedisKeyStore:
                 key_id,
                 value,
                 VerdictCode.NOT_FOUND.value,
-                secrets.token_hex(_STAMP_BYTES),
+                secrets.token_hex(STAMP_BYTES),
                 self._change_log_size,
                 record.pepper_version,
             ],
@@ -264,7 +263,7 @@ class RedisKeyStore:
         arguments: list[str | bytes | int] = [self._change_log_size]
         for key_id, value in zip(due[::2], due[1::2], strict=True):
             code = standing(from_value(value) if value else None, now_ms)
-            arguments += [key_id, value, code.value, secrets.token_hex(_STAMP_BYTES)]
+            arguments += [key_id, value, code.value, secrets.token_hex(STAMP_BYTES)]
         left = await self._calls.script("expire", [self._meta, self._log, self._records, self._expiries], arguments)
         return int(left[0]) if left else None
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from service_runtime.logs import get_logger
 from service_runtime.redis_address import Node, RedisAddress, Topology
+from service_runtime.redis_facts import read_facts
 from session_service.adapters.redis_asking import Lanes
 from session_service.adapters.redis_cluster_lanes import ClusterLanes
-from session_service.adapters.redis_facts import read_facts
 from session_service.adapters.redis_lane import Lane, OnGroup, OnRedirects
 from session_service.adapters.redis_link import FAULTS, Dialer, NodeDialer, hang_up
 from session_service.adapters.redis_pubsub import Listening, PubSub, PubSubListener
@@ -109,5 +109,8 @@ class RedisServers:
             raise EngineUnavailable(f"the message store does not answer: {type(error).__name__}") from None
         finally:
             await hang_up(connection)
-        facts.check()
+        if facts.problem:
+            raise EngineUnavailable(f"the message store {facts.problem}")
+        for danger in facts.dangers:
+            log.warning(f"the message store's Redis {danger}")
         return facts.is_cluster

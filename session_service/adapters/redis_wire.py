@@ -12,9 +12,9 @@ from redis.exceptions import AskError, BusyLoadingError, MovedError, NoScriptErr
 
 from service_runtime.logs import get_logger
 from service_runtime.redis_address import Node
+from service_runtime.redis_facts import RedisFacts, read_facts
 from session_service.adapters.redis_asking import Asked, Redirect, Reply
 from session_service.adapters.redis_commands import SCRIPTS, Part
-from session_service.adapters.redis_facts import ServerFacts, read_facts
 from session_service.adapters.redis_link import FAULTS, Dialer, hang_up
 from session_service.core.errors import EngineTimeout, EngineUnavailable, SessionError
 
@@ -41,7 +41,7 @@ class Wire:
         self._in_cluster = in_cluster
         self._connection: AbstractConnection | None = None
         self._stale = False
-        self._facts = ServerFacts.unknown()
+        self._facts = RedisFacts()
         self._refused = 0
         self._refusal = ""
         self._refusals_told_s = -REFUSALS_EVERY_S

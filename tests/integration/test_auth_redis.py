@@ -278,6 +278,40 @@ async def test_a_redis_that_came_back_with_less_is_noticed_by_those_who_saw_more
         await other.close()
 
 
+@pytest.mark.parametrize(("flushes", "begins_anew"), [("always", False), ("everysec", True)])
+async def test_a_watcher_that_was_away_is_told_of_a_server_that_may_lack_changes(
+    tmp_path: Path, flushes: str, begins_anew: bool
+) -> None:
+    """Revisions that were given out are not given out again, so nobody who comes back takes new changes for old ones."""
+    server = RedisServer(tmp_path / "redis", {"appendfsync": flushes})
+    server.start()
+    store = await opened(server, "home")
+    for number in range(3):
+        await store.create(a_record(f"k{number}"))
+    server.restart()
+
+    async def answers_again() -> bool:
+        try:
+            return await store.get("k0") is not None
+        except StoreUnavailableError:
+            return False
+
+    await eventually(answers_again, HEALS_WITHIN_S)
+    changed = await store.create(a_record("k3"))
+    if begins_anew:
+        assert changed.revision > 1_000_000
+        for seen in (2, 3):
+            with pytest.raises(RevisionGoneError):
+                await store.changes_since(seen, 10)
+    else:
+        assert [change.revision for change in await store.changes_since(2, 10)] == [3, 4]
+    other = await opened(server, "home")
+    assert await other.revision() == changed.revision
+    for each in (store, other):
+        await each.close()
+    server.stop()
+
+
 async def test_a_store_of_a_later_version_is_refused(redis: RedisServer) -> None:
     store = await opened(redis, "later")
     await store.create(a_record("k1"))
