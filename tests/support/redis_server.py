@@ -9,15 +9,23 @@ import signal
 import socket
 import subprocess
 from pathlib import Path
+from typing import Any
 
+from redis import ConnectionPool
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from tests.support.redis_access import RedisAccess
 from tests.support.requirements import skip_without
 from tests.support.waiting import wait_until
 
 PROGRAM = "redis-server"
-# Below the usual range of outgoing connections, and with room for the port of a cluster, 10,000 above.
+# Below the usual range of outgoing connections.
 PORTS = range(20_000, 32_000)
 START_DEADLINE_S = 15.0
 STOP_DEADLINE_S = 10.0
+COMMAND_TIMEOUT_S = 5.0
 
 
 def free_port() -> int:
@@ -38,22 +46,36 @@ class RedisServer:
 
     Args:
         directory: For its files and its log.
-        options: More lines of its configuration, `{"requirepass": "x"}`.
+        options: More lines of its configuration, `{"maxmemory": "1mb"}`.
+        access: TLS and password.
     """
 
-    def __init__(self, directory: Path, options: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, directory: Path, options: dict[str, str] | None = None, access: RedisAccess | None = None
+    ) -> None:
         if shutil.which(PROGRAM) is None:
             skip_without(PROGRAM)
         self.directory = directory
         self.port = free_port()
         self.log_file = directory / "redis.log"
-        self._options = {"appendonly": "yes", "appendfsync": "always", "save": "", **(options or {})}
+        self.access = access or RedisAccess()
+        self.options = {"appendonly": "yes", "appendfsync": "always", "save": "", **(options or {})}
         self._process: subprocess.Popen[bytes] | None = None
         self._frozen = False
 
     @property
     def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}"
+        return self.access.url(self.place)
+
+    @property
+    def place(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def unix_url(self) -> str:
+        """Its URL by the Unix socket that its options name."""
+        password = f":{self.access.password}@" if self.access.password else ""
+        return f"unix://{password}{self.options['unixsocket']}"
 
     @property
     def running(self) -> bool:
@@ -61,18 +83,28 @@ class RedisServer:
 
     def start(self) -> None:
         """Start it, and return when it answers."""
+        self.launch()
+        self.wait_ready()
+
+    def launch(self) -> None:
+        """Start it without waiting."""
         assert not self.running
         self.directory.mkdir(parents=True, exist_ok=True)
-        arguments = [word for name, value in self._options.items() for word in (f"--{name}", value)]
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [PROGRAM, "--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.directory), *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+                [PROGRAM, *self.arguments()], stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
+
+    def wait_ready(self) -> None:
+        """Return when it answers."""
         wait_until(lambda: self._answers() or not self.running, START_DEADLINE_S, f"{PROGRAM} answers")
         assert self.running, f"{PROGRAM} ended:\n{self.log_file.read_text(errors='replace')[-2000:]}"
+
+    def arguments(self) -> list[str]:
+        """Return what stands behind the program's name."""
+        where = {"bind": "127.0.0.1", "dir": str(self.directory)}
+        lines = {**where, **self.access.listening(self.port), **self.options}
+        return [word for name, value in lines.items() for word in (f"--{name}", value)]
 
     def kill9(self) -> None:
         """End it as a crash does."""
@@ -108,12 +140,30 @@ class RedisServer:
         self._process.terminate()
         self._process.wait(STOP_DEADLINE_S)
 
-    def _answers(self) -> bool:
+    def command(self, *words: str | bytes | int) -> Any:
+        """Run a command on a connection of its own; return the answer as Redis gives it, its text as `str`."""
+        pool = ConnectionPool.from_url(
+            self.url,
+            protocol=2,
+            decode_responses=True,
+            socket_timeout=COMMAND_TIMEOUT_S,
+            retry=Retry(NoBackoff(), 0),
+        )
+        connection = pool.make_connection()
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1.0) as connection:
-                connection.sendall(b"PING\r\n")
-                # An answer that is an error, for want of a password, is one too; not so that it still loads.
-                answer = connection.recv(64)
-                return bool(answer) and not answer.startswith(b"-LOADING")
-        except OSError:
-            return False
+            connection.send_command(*words)
+            return connection.read_response()
+        finally:
+            connection.disconnect()
+
+    def info(self, section: str) -> dict[str, str]:
+        """Return a section of `INFO`, by the names that stand there."""
+        lines = str(self.command("INFO", section)).splitlines()
+        return dict(line.split(":", 1) for line in lines if ":" in line)
+
+    def _answers(self) -> bool:
+        # An answer that is an error, for want of a password of the test's own, is one too; not so that it still loads.
+        try:
+            return bool(self.command("PING"))
+        except RedisError as error:
+            return str(error).startswith(("NOAUTH", "WRONGPASS", "Authentication"))
