@@ -13,7 +13,7 @@ from redis.crc import key_slot
 from session_service.adapters import cluster_redis_writer
 from session_service.core.errors import SessionError
 from session_service.core.ports import DisconnectOrder
-from tests.conformance.cluster_bench import TOPIC, RedisBench, Service, Told
+from tests.conformance.cluster_bench import LEASE_S, TOPIC, RedisBench, Service, Told
 from tests.support.redis_cluster import RedisClusterServers
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually
@@ -90,7 +90,7 @@ async def test_redis_that_comes_back_empty_is_told_everything_and_watchers_nothi
 
 
 async def test_a_watcher_hears_what_it_missed_while_it_was_cut_off(bench: RedisBench, redis: RedisServer) -> None:
-    here, there = await a_watched_channel(bench, lease_s=1.0)
+    here, there = await a_watched_channel(bench, lease_s=LEASE_S)
     for number in range(5):
         redis.command("CLIENT", "KILL", "TYPE", "pubsub")
         session = there.join(f"client-{number}", join_ms=10)
@@ -116,7 +116,7 @@ async def tells_of(service: Service, clients: set[str]) -> bool:
 
 async def test_a_member_that_left_unheard_is_told_to_have_left(bench: RedisBench, redis: RedisServer) -> None:
     """Its leaving was published while the watcher's service was cut off."""
-    here, there = await a_watched_channel(bench, lease_s=1.0)
+    here, there = await a_watched_channel(bench, lease_s=LEASE_S)
     bob = there.hub.sessions_of("tests", "w1", "bob")[0]
     redis.command("CLIENT", "KILL", "TYPE", "pubsub")
     there.end(bob)
@@ -178,7 +178,7 @@ async def test_a_service_whose_redis_is_dead_does_not_start(bench: RedisBench, r
 async def test_channels_that_nobody_is_in_are_forgotten_after_a_while(
     bench: RedisBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    service = await bench.open(lease_s=1.0)
+    service = await bench.open(lease_s=LEASE_S)
     topics = {f"tests/w1/room-{number}" for number in range(20)}
     sessions = [service.join("bob", topic=topic) for topic in topics]
     service.join("stays", topic="tests/w1/in-use")
