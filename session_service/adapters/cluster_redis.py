@@ -51,7 +51,7 @@ MAX_WAITING: Final = 20_000
 GROUP: Final = 64
 GOODBYE_S: Final = 1.0
 MAX_WAIT_HEARD_S: Final = 1.0
-"""A client who watches its own joining waits at most so long for the channel to be heard."""
+"""Joining a channel that is watched here, and not heard yet, is put off for at most so long."""
 
 
 class SharedCluster:
@@ -160,9 +160,8 @@ class SharedCluster:
     def watched(self, topic: str) -> None:
         """Say that a member wants to be told who comes and goes."""
         self._use(topic)
-        is_heard = self._heard.get(topic, False)
-        self._views.begin(topic, heard=is_heard)
-        if not is_heard:
+        self._views.begin(topic)
+        if not self._heard.get(topic):
             self._writer.hold(topic, MAX_WAIT_HEARD_S)
 
     async def members(self, topic: str) -> list[Member]:
@@ -236,13 +235,15 @@ class SharedCluster:
             self._writer.list_again()
 
     def _topic_heard(self, topic: str) -> None:
-        if topic not in self._heard:
+        again = self._heard.get(topic)
+        if again is None:
             return
-        if self._heard[topic]:
-            self._writer.repeat(topic)
         self._heard[topic] = True
-        self._writer.release(topic)
-        self._views.heard(topic)
+        if again:
+            self._writer.repeat(topic)
+        else:
+            self._writer.release(topic)
+        self._views.heard(topic, again=again)
 
     def _take_changes(self, topic: str, payload: bytes) -> None:
         if not self._is_watched(topic):

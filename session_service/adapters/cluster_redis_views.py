@@ -68,17 +68,11 @@ class PresenceViews:
         if self._task is not None:
             await end_task(self._task)
 
-    def begin(self, topic: str, *, heard: bool) -> None:
-        """Tell changes of a topic from now on. Idempotent.
-
-        Args:
-            topic: The topic.
-            heard: Its changes are heard already; else `heard` will be called.
-        """
+    def begin(self, topic: str) -> None:
+        """Tell changes of a topic from now on. Idempotent."""
         if topic not in self._views:
             self._views[topic] = _View()
-            if heard:
-                self._want(topic, complete=True)
+            self._want(topic, complete=True)
 
     def end(self, topic: str) -> None:
         """Tell nothing more of a topic. Idempotent."""
@@ -88,13 +82,19 @@ class PresenceViews:
         if timer is not None:
             timer.cancel()
 
-    def heard(self, topic: str) -> None:
-        """Look what changed while a topic was not heard."""
+    def heard(self, topic: str, *, again: bool) -> None:
+        """Look what changed while a topic was not heard.
+
+        Args:
+            topic: The topic.
+            again: It was heard before; perhaps Redis has come back.
+        """
         view = self._views.get(topic)
         if view is None:
             return
-        self._want(topic, complete=view.known is None)
-        if view.known is not None and topic not in self._timers:
+        be_patient = again and view.known is not None
+        self._want(topic, complete=not be_patient)
+        if be_patient and topic not in self._timers:
             loop = asyncio.get_running_loop()
             self._timers[topic] = loop.call_later(self._patience_s, partial(self._look_for_leavers, topic))
 

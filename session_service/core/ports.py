@@ -139,7 +139,7 @@ class Cluster(Protocol):
         """Say that a client has no session of this process in a topic any more; never waits."""
 
     def watched(self, topic: str) -> None:
-        """Say that a member of this process wants to be told who comes and goes, itself included. Idempotent."""
+        """Say that a member of this process wants to be told who comes and goes from now on. Idempotent."""
 
     async def members(self, topic: str) -> list[Member]:
         """Return the members of a topic by join time, on whatever service they are; raises SessionError."""
