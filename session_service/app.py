@@ -138,6 +138,7 @@ class SessionServer:
             finally:
                 watch.cancel()
                 await self._server.set_serving(False)
+                self._live.drain()
                 self._edges.drain()
                 await self._server.stop(self._settings.shutdown_grace_s)
                 if exporter:

@@ -15,24 +15,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
 from typing import Final
 
 from service_runtime.logs import get_logger
 from session_service.adapters.cluster_redis_lease import Lease
+from session_service.adapters.cluster_redis_members import Members
 from session_service.adapters.cluster_redis_questions import Questions
 from session_service.adapters.cluster_redis_reaper import Reaper
 from session_service.adapters.cluster_redis_views import PresenceViews
 from session_service.adapters.cluster_redis_words import (
     DisconnectQuestion,
-    Entry,
     MalformedWords,
     Question,
     Words,
     WrittenQuestion,
     decode_changes,
-    decode_presence,
-    member_of,
     process_of,
 )
 from session_service.adapters.cluster_redis_writer import PresenceWriter
@@ -92,6 +89,7 @@ class SharedCluster:
         self._listening: Listening
         self._lease: Lease
         self._writer: PresenceWriter
+        self._members: Members
         self._views: PresenceViews
         self._questions: Questions
         self._reaper: Reaper
@@ -108,7 +106,8 @@ class SharedCluster:
             self._process, lanes, words, lease_s=self._lease_s, metrics=metrics, on_beat=self._after_beat
         )
         self._writer = PresenceWriter(lanes, words, self._lease, metrics, self._let_go)
-        self._views = PresenceViews(self._present, self._tell, patience_s=self._lease_s)
+        self._members = Members(self._reads, words, self._lease, self._writer.notes, metrics)
+        self._views = PresenceViews(self._members.stored, self._tell, patience_s=self._lease_s)
         self._questions = Questions(self._process, lanes, words, metrics, self._answer)
         self._reaper = Reaper(self._reads, words, metrics)
         # Edges that were on a service that died before this one began need time to come here.
@@ -166,34 +165,7 @@ class SharedCluster:
 
     async def members(self, topic: str) -> list[Member]:
         """Return the members by join time; raises SessionError."""
-        found = await self._entries(topic)
-        members = {member.client_id: member for member in self._writer.notes.members(topic)}
-        for client_id, entries in found.items():
-            ours = members.get(client_id)
-            true = [entry for entry in entries if self._counts(entry)]
-            if ours is not None:
-                since_ms = min(ours.join_time_ms, *(entry.join_time_ms for entry in entries))
-                members[client_id] = ours._replace(join_time_ms=since_ms)
-            elif true:
-                members[client_id] = member_of(client_id, true)
-        return sorted(members.values(), key=lambda member: (member.join_time_ms, member.client_id))
-
-    def _counts(self, entry: Entry) -> bool:
-        """Return if an entry of the hash is true, as far as that is not ours to say."""
-        return process_of(entry.service) != self._process and entry.service not in self._lease.dead
-
-    async def _present(self, topic: str) -> Mapping[str, Member]:
-        """Return who is present as the hash says: it and what is published never contradict each other."""
-        entries = await self._entries(topic)
-        return {client_id: member_of(client_id, of_client) for client_id, of_client in entries.items()}
-
-    async def _entries(self, topic: str) -> Mapping[str, list[Entry]]:
-        reply = await self._reads.ask(self._words.read(topic))
-        try:
-            return decode_presence(reply)
-        except MalformedWords:
-            self._metrics.malformed.inc()
-            raise EngineUnavailable("presence cannot be read") from None
+        return await self._members.listed(topic)
 
     def _let_go(self, topic: str) -> None:
         self._heard.pop(topic, None)

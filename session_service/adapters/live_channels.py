@@ -73,6 +73,7 @@ class LiveChannels:
         self._canaries: dict[str, Callable[[], None]] = {}
         self._grace: dict[str, asyncio.TimerHandle] = {}
         self._sweeping: asyncio.TimerHandle | None = None
+        self._draining = False
 
     async def start(self) -> None:
         """Subscribe to the canaries; raises EngineUnavailable."""
@@ -94,6 +95,10 @@ class LiveChannels:
         for handle in (self._sweeping, *self._grace.values()):
             if handle is not None:
                 handle.cancel()
+
+    def drain(self) -> None:
+        """Keep the members of edges that go from now on: they attach elsewhere, and nobody left."""
+        self._draining = True
 
     def now_ms(self) -> int:
         """Return milliseconds since the Unix epoch."""
@@ -215,6 +220,8 @@ class LiveChannels:
         if edge.outlet is not outlet:
             return
         self.hub.detach(edge)
+        if self._draining:
+            return
         loop = asyncio.get_running_loop()
         self._grace[edge.edge_id] = loop.call_later(self._edge_grace_s, self._remove, edge)
 
