@@ -106,7 +106,7 @@ class SharedCluster:
             self._process, lanes, words, lease_s=self._lease_s, metrics=metrics, on_beat=self._after_beat
         )
         self._writer = PresenceWriter(lanes, words, self._lease, metrics, self._let_go)
-        self._members = Members(self._reads, words, self._lease, self._writer.notes, metrics)
+        self._members = Members(self._reads, words, self._lease, self._writer.notes, metrics, patience_s=self._lease_s)
         self._views = PresenceViews(self._members.stored, self._tell, patience_s=self._lease_s)
         self._questions = Questions(self._process, lanes, words, metrics, self._answer)
         self._reaper = Reaper(self._reads, words, metrics)
@@ -133,6 +133,7 @@ class SharedCluster:
             return
         self._open = False
         self._writer.close()
+        self._members.close()
         await self._reaper.close()
         await self._views.close()
         await self._lease.close()
@@ -202,6 +203,7 @@ class SharedCluster:
         if topic is not None:
             self._topic_heard(topic)
         elif channel == self._words.questions.encode():
+            self._questions.hear()
             self._lease.beat_soon()
         else:
             self._writer.list_again()
@@ -230,11 +232,14 @@ class SharedCluster:
             self._views.change(topic, change.member, joined=bool(change.joined))
 
     def _after_beat(self, was_lost: bool) -> None:
-        """Say again what a lost lease took away, see who is dead, and let go of channels that nobody is in."""
+        """Say again what a lost lease took away, see that we are not deaf, and who is dead."""
         if was_lost:
             self._writer.repeat_all()
         self._writer.flush()
         self._writer.sweep()
+        if not self._questions.say_hello():
+            self._metrics.deaf.inc()
+            self._listening.begin_anew()
         if time.monotonic() >= self._reap_from_s:
             self._reaper.reap(dead for dead in self._lease.dead if self._may_reap(dead))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final, NamedTuple
@@ -16,6 +17,7 @@ from service_runtime.logs import get_logger
 from session_service.adapters.cluster_redis_words import (
     Answer,
     Farewell,
+    Hello,
     MalformedWords,
     Question,
     Words,
@@ -34,6 +36,8 @@ DEADLINE_S: Final = 1.0
 MAX_OPEN: Final = 1000
 MAX_ANSWERED: Final = 10_000
 MAX_ENDED: Final = 1000
+DEAF_S: Final = 3.0
+"""Whoever does not hear itself for so long is deaf."""
 
 OnQuestion = Callable[[Question], int]
 
@@ -75,6 +79,7 @@ class Questions:
         self._on_question = on_question
         self._open: dict[str, _Open] = {}
         self._answered: OrderedDict[str, int] = OrderedDict()
+        self._unheard_since_s: float | None = None
         self._ended: OrderedDict[str, None] = OrderedDict()
 
     @staticmethod
@@ -117,6 +122,19 @@ class Questions:
         self._metrics.silent.inc(silent)
         return Total(sum(asked.answers.values()), silent)
 
+    def say_hello(self) -> bool:
+        """Say a word to ourselves; return False if none was heard for long."""
+        now_s = time.monotonic()
+        is_deaf = self._unheard_since_s is not None and now_s > self._unheard_since_s + DEAF_S
+        if is_deaf or self._unheard_since_s is None:
+            self._unheard_since_s = now_s
+        self._publish(self._words.questions, encode(Hello(self._process)))
+        return not is_deaf
+
+    def hear(self) -> None:
+        """Note that questions are heard."""
+        self._unheard_since_s = None
+
     async def say_farewell(self) -> None:
         """Tell the others that no answers come from here any more; raises SessionError."""
         await self._lanes.ask(self._words.publish(self._words.questions, encode(Farewell(self._process))))
@@ -124,17 +142,20 @@ class Questions:
     def on_question(self, payload: bytes) -> None:
         """Answer another service."""
         try:
-            question: Question | Farewell = decode_question(payload)
+            question: Question | Hello | Farewell = decode_question(payload)
         except MalformedWords:
             self._metrics.malformed.inc()
             return
         if question.process == self._process:
-            return
-        if isinstance(question, Farewell):
+            self.hear()
+        elif isinstance(question, Farewell):
             self._ended[question.process] = None
             if len(self._ended) > MAX_ENDED:
                 self._ended.popitem(last=False)
-            return
+        elif not isinstance(question, Hello):
+            self._answer_to(question)
+
+    def _answer_to(self, question: Question) -> None:
         count = self._answered.get(question.ref)
         if count is None:
             count = self._answered[question.ref] = self._on_question(question)

@@ -70,6 +70,12 @@ class Answer(msgspec.Struct):
     count: int
 
 
+class Hello(msgspec.Struct, tag="hello"):
+    """A service says this to itself, to know that it hears."""
+
+    process: str
+
+
 class Farewell(msgspec.Struct, tag="farewell"):
     """A service ends: it answers nothing any more."""
 
@@ -79,7 +85,7 @@ class Farewell(msgspec.Struct, tag="farewell"):
 Question = WrittenQuestion | DisconnectQuestion
 
 encode: Final = msgspec.json.Encoder().encode
-decode_question: Final = msgspec.json.Decoder(Question | Farewell).decode
+decode_question: Final = msgspec.json.Decoder(Question | Hello | Farewell).decode
 decode_answer: Final = msgspec.json.Decoder(Answer).decode
 decode_changes: Final = msgspec.msgpack.Decoder(list[Change]).decode
 _decode_entries: Final = msgspec.msgpack.Decoder(list[Entry]).decode

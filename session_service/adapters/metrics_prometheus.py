@@ -74,4 +74,5 @@ class ClusterMetrics:
         self.malformed = Counter(
             f"{prefix}_malformed", "Words of other services that are not understood", registry=registry
         )
+        self.deaf = Counter(f"{prefix}_deaf", "Times that what is published was not heard", registry=registry)
         self.refused = Counter(f"{prefix}_questions_refused", "Questions refused: too many at once", registry=registry)

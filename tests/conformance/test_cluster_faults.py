@@ -154,6 +154,36 @@ async def test_a_frozen_redis_gets_the_last_word_in_the_end(bench: RedisBench, r
     await eventually(lambda: tells_of(here, {"watcher", "bob"}), 10.0)
 
 
+async def test_a_stray_that_no_service_stands_for_does_not_count_and_goes(bench: RedisBench) -> None:
+    """Its service is dead and forgotten; Redis had lost that this channel was among its topics."""
+    here, dying = await a_watched_channel(bench, lease_s=LEASE_S)
+    (name,) = bench.generations(dying)
+    lists = bench.words.topics_of(name)
+    await dying.crash()
+    bench.command(lists, "DEL", lists)
+    bench.command(bench.words.services, "ZREM", bench.words.services, name)
+    await here.sees("watcher")
+    await here.hears(WATCHER, BOB, Told("bob", False))
+    await stored_clients(bench, "watcher")
+
+
+async def test_a_service_that_is_deaf_listens_anew(bench: RedisBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    here, there = await a_watched_channel(bench, lease_s=LEASE_S)
+    with monkeypatch.context() as patch:
+        patch.setattr(here.cluster, "on_published", lambda channel, payload: None)
+
+        async def noticed() -> bool:
+            return here.counter("deaf") >= 1
+
+        await eventually(noticed)
+        there.join("carol", join_ms=3)
+        await stored_clients(bench, "watcher", "bob", "carol")
+        await here.until_told(Told("carol", True))
+    there.join("dave", join_ms=4)
+    await here.until_told(Told("dave", True))
+    assert here.told == [WATCHER, BOB, Told("carol", True), Told("dave", True)]
+
+
 async def test_questions_while_redis_is_dead(bench: RedisBench, redis: RedisServer) -> None:
     here, there = await a_watched_channel(bench)
     await bench.acquainted(here, there)
