@@ -120,11 +120,12 @@ class PresenceWriter:
         if not self._open or not self._lease.holds:
             return
         self._list()
-        while self._ready and self._under_way < MAX_UNDER_WAY:
-            topic = next(iter(self._ready))
+        for topic in list(islice(self._ready, MAX_UNDER_WAY - self._under_way)):
             del self._ready[topic]
             if topic not in self._held:
                 self._say(topic)
+        if self._ready and self._under_way < MAX_UNDER_WAY:
+            self._flush_soon()
 
     def sweep(self) -> None:
         """Take topics out of the list that nobody has been in for a while."""
@@ -186,6 +187,7 @@ class PresenceWriter:
             self._failed[batch.topic] = None
             self._retry_later()
         self._go_on(batch.topic)
+        self._flush_soon()
 
     def _go_on(self, topic: str) -> None:
         if self.notes.release(topic):

@@ -91,6 +91,11 @@ class Service:
         assert isinstance(self.cluster, SharedCluster)
         await self.cluster._listening.close()
 
+    async def stop_heartbeats(self) -> None:
+        """Renew the lease no longer: nothing may wait for a heartbeat."""
+        assert isinstance(self.cluster, SharedCluster)
+        await self.cluster._lease.close()
+
     # The listener.
 
     def on_presence(self, topic: str, member: Member, *, joined: bool) -> None:

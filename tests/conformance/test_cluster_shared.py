@@ -92,7 +92,7 @@ async def test_many_clients_at_once(bench: RedisBench) -> None:
 
 
 async def test_many_channels_at_once(bench: RedisBench) -> None:
-    here, there = await bench.open(), await bench.open()
+    here, there = await bench.open(), await bench.open(lease_s=100.0)
     topics = [f"tests/w1/room-{number}" for number in range(700)]
     sessions = [there.join("bob", topic=topic) for topic in topics]
 
@@ -101,6 +101,7 @@ async def test_many_channels_at_once(bench: RedisBench) -> None:
 
     await eventually(present, 30.0)
     assert bench.topics_of(bench.generations(there)[0]) == set(topics)
+    await there.stop_heartbeats()
     for session, topic in zip(sessions, topics, strict=True):
         there.leave(session, topic)
 
