@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from session_service.core.errors import SessionError
 from session_service.core.ports import DisconnectOrder
 from tests.conformance.cluster_bench import LEASE_S, TOPIC, RedisBench, Service, Told
 from tests.support.redis_cluster import RedisClusterServers
+from tests.support.redis_sentinel import RedisSentinel
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually
 
@@ -239,7 +240,7 @@ async def test_channels_that_nobody_is_in_are_forgotten_after_a_while(
 
 
 @pytest.mark.timeout(180)
-async def test_presence_outlives_the_fail_over_of_its_server(tmp_path: Path) -> None:
+async def test_presence_outlives_the_fail_over_of_its_server_in_a_redis_cluster(tmp_path: Path) -> None:
     servers = RedisClusterServers(tmp_path, masters=3, replicas=1)
 
     class Bench(RedisBench):
@@ -253,22 +254,53 @@ async def test_presence_outlives_the_fail_over_of_its_server(tmp_path: Path) -> 
         def command(self, key: str, *words: str | bytes | int) -> object:
             return servers.master_of(key).command(*words)
 
+    def fail_over(key: str) -> None:
+        old = servers.master_of(key)
+        servers.kill9(old)
+        servers.wait_replaced(old, key_slot(key.encode()))
+
     try:
         await asyncio.to_thread(servers.start)
-        bench = Bench()
-        try:
-            here, there = await a_watched_channel(bench, lease_s=30.0)
-            key = bench.words.presence(TOPIC)
-            old = servers.master_of(key)
-            await asyncio.to_thread(servers.kill9, old)
-            await asyncio.to_thread(servers.wait_replaced, old, key_slot(key.encode()))
-            there.join("carol", join_ms=3)
-            await here.until_told(Told("carol", True))
-            for service in (here, there):
-                await service.sees("watcher", "bob", "carol")
-            await stored_clients(bench, "watcher", "bob", "carol")
-            assert here.told == [WATCHER, BOB, Told("carol", True)]
-        finally:
-            await bench.close_all()
+        await outlives(Bench(), fail_over)
     finally:
         await asyncio.to_thread(servers.stop)
+
+
+@pytest.mark.timeout(180)
+async def test_presence_outlives_the_fail_over_of_its_server_in_a_sentinel_group(tmp_path: Path) -> None:
+    servers = RedisSentinel(tmp_path, replicas=1)
+
+    class Bench(RedisBench):
+        def shared(self) -> RedisServer:
+            return servers.servers[0]
+
+        @property
+        def url(self) -> str:
+            return servers.url
+
+        def command(self, key: str, *words: str | bytes | int) -> object:
+            return servers.master().command(*words)
+
+    def fail_over(key: str) -> None:
+        servers.wait_promoted(servers.kill_master())
+
+    try:
+        await asyncio.to_thread(servers.start)
+        await outlives(Bench(), fail_over)
+    finally:
+        await asyncio.to_thread(servers.stop)
+
+
+async def outlives(bench: RedisBench, fail_over: Callable[[str], None]) -> None:
+    """Presence is there after the server that has it was replaced, and watchers are told only what changed."""
+    try:
+        here, there = await a_watched_channel(bench, lease_s=30.0)
+        await asyncio.to_thread(fail_over, bench.words.presence(TOPIC))
+        there.join("carol", join_ms=3)
+        await here.until_told(Told("carol", True))
+        for service in (here, there):
+            await service.sees("watcher", "bob", "carol")
+        await stored_clients(bench, "watcher", "bob", "carol")
+        assert here.told == [WATCHER, BOB, Told("carol", True)]
+    finally:
+        await bench.close_all()

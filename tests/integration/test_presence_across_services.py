@@ -201,6 +201,22 @@ async def test_clients_of_a_service_that_is_killed_leave_after_the_lease_and_com
     await watcher.assert_open()
 
 
+async def test_clients_of_a_service_that_is_frozen_leave_after_the_lease_and_join_when_it_thaws(site: Site) -> None:
+    here, there = site.clients(site.gateway.edge), site.clients(site.there)
+    watcher = await here.member(CHANNEL, "watcher", presence=True)
+    bob = await there.member(CHANNEL, "bob")
+    await hears(watcher, "join", "bob")
+    before = site.leases()
+    site.second.freeze()
+    await hears(watcher, "leave", "bob")
+    site.second.thaw()
+    await hears(watcher, "join", "bob")
+    for client in (watcher, bob):
+        await sees(client, "watcher", "bob")
+    assert len(site.leases() & before) == 1, "a lease that was lost is never taken up again"
+    await watcher.assert_open()
+
+
 @pytest.mark.parametrize("ends", ["stopped", "killed"])
 async def test_clients_whose_edge_moves_to_another_service_neither_leave_nor_join(site: Site, ends: str) -> None:
     third = site.another_session("third")
