@@ -56,7 +56,7 @@ class SharedCluster:
 
     Args:
         hub: The live state of this process.
-        servers: Returns where Redis is; it was started before this is.
+        servers: Where Redis is; started before this is.
         process: Random for each process, without a `.`.
         namespace: Stands before every key.
         lease_s: Seconds after which a silent service counts as dead.

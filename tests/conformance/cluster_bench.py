@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import contextlib
 import itertools
@@ -345,8 +344,3 @@ class RedisClusterBench(RedisBench):
 
 SHARED: Final[Mapping[str, Callable[[], RedisBench]]] = {"redis": RedisBench, "redis-cluster": RedisClusterBench}
 ALL: Final[Mapping[str, Callable[[], ClusterBench]]] = {"local": LocalBench, **SHARED}
-
-
-async def together(*waits: Any) -> None:
-    """Wait for several things at once."""
-    await asyncio.gather(*waits)
