@@ -21,6 +21,7 @@ from service_runtime.tasks import end_tasks
 from service_runtime.tls import channel_credentials
 from session_service.adapters.channel_queries import ChannelQueries
 from session_service.adapters.cluster_local import LocalCluster
+from session_service.adapters.cluster_redis import SharedCluster
 from session_service.adapters.edge_commands import EdgeCommands
 from session_service.adapters.edge_outbox import EdgeOutbox
 from session_service.adapters.edge_queries import EdgeQueries
@@ -32,12 +33,12 @@ from session_service.adapters.grpc_edge_stream import SERVICE_NAME, EdgeStreamSe
 from session_service.adapters.grpc_sessions import SessionServicer
 from session_service.adapters.grpc_threads import ThreadServicer
 from session_service.adapters.live_channels import LiveChannels
-from session_service.adapters.metrics_prometheus import EngineMetrics, StreamMetrics
+from session_service.adapters.metrics_prometheus import ClusterMetrics, EngineMetrics, StreamMetrics
 from session_service.adapters.publishing import Publisher
 from session_service.adapters.redis_commands import RedisSettings
 from session_service.adapters.sqlite_ops import WriterSettings
 from session_service.core.hub import Hub
-from session_service.core.ports import Engine
+from session_service.core.ports import Cluster, Engine
 from session_service.core.ring import RingBudget
 from session_service.core.sessions import Edge
 from session_service.settings import SessionSettings
@@ -72,9 +73,8 @@ class SessionServer:
     def __init__(self, settings: SessionSettings) -> None:
         self._settings = settings
         self._metrics = StreamMetrics(REGISTRY)
-        self._engine = _engine(settings)
         hub = Hub(RingBudget(settings.ring_messages, settings.ring_bytes, settings.rings_total_bytes))
-        self._cluster = LocalCluster(hub)
+        self._engine, self._cluster = _store(settings, hub)
         self._live = LiveChannels(
             hub,
             self._engine,
@@ -143,6 +143,7 @@ class SessionServer:
             finally:
                 await end_tasks(watch)
                 await self._server.set_serving(False)
+                self._live.drain()
                 self._edges.drain()
                 await self._server.stop(self._settings.shutdown_grace_s)
                 if exporter:
@@ -153,7 +154,7 @@ class SessionServer:
         """Open the store, and close it after everything that uses it."""
         await self._engine.start(self._live)
         try:
-            self._cluster.start(self._live)
+            await self._cluster.start(self._live)
             await self._live.start()
             await self._verifier.start()
             await self._watch.prove(self._settings.engine_timeout_s)
@@ -161,6 +162,7 @@ class SessionServer:
         finally:
             self._live.stop()
             await self._verifier.close()
+            await self._cluster.close()
             await self._engine.close()
 
     async def _prove_engine(self) -> None:
@@ -178,9 +180,20 @@ def new_epoch() -> str:
     return secrets.token_urlsafe(EPOCH_BYTES)
 
 
-def _engine(settings: SessionSettings) -> Engine:
-    """Return the engine that the settings name."""
-    return _sqlite_engine(settings) if settings.redis_url is None else _redis_engine(settings, settings.redis_url)
+def _store(settings: SessionSettings, hub: Hub) -> tuple[Engine, Cluster]:
+    """Return the engine that the settings name, and what this process shares with others that use it."""
+    if settings.redis_url is None:
+        return _sqlite_engine(settings), LocalCluster(hub, SystemClock(), quiet_s=settings.edge_grace_s)
+    engine = _redis_engine(settings, settings.redis_url)
+    cluster = SharedCluster(
+        hub,
+        engine.servers,
+        process=new_id(),
+        namespace=settings.redis_namespace,
+        lease_s=settings.service_lease_s,
+        metrics=ClusterMetrics(REGISTRY),
+    )
+    return engine, cluster
 
 
 def _sqlite_engine(settings: SessionSettings) -> SqliteEngine:

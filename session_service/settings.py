@@ -127,6 +127,13 @@ class SessionSettings(ServiceSettings):
         description="How long the clients of an edge that went away count as present",
         json_schema_extra=_unit("seconds"),
     )
+    service_lease_s: float = Field(
+        10.0,
+        ge=0.5,
+        le=300,
+        description="On Redis: how long the clients of a session service that went away count as present",
+        json_schema_extra=_unit("seconds"),
+    )
     max_edge_outbox_bytes: int = Field(
         64 * _MIB, ge=4 * _MIB, description="What may wait for one edge", json_schema_extra=_unit("bytes")
     )

@@ -93,10 +93,9 @@ class Resubscriptions:
             changes = []
             for session in self._live.hub.confirm(self._edge, channel.topic, wanted.sessions):
                 watch = session.number in wanted.presence_sessions
-                now_ms = self._live.now_ms()
-                changes += self._live.hub.join(session, channel, watch=watch, first=start, now_ms=now_ms)
+                changes += self._live.join(session, channel, watch=watch, first=start)
             channel.resume(self._edge)
-            self._live.announce_resumed(changes)
+            self._live.announce(changes, resumed=True)
         except SessionError as error:
             self._failed(command, held, error)
         finally:

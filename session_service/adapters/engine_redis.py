@@ -122,6 +122,11 @@ class RedisEngine:
         self._feeds: Feeds
         self._queries: Queries
 
+    @property
+    def servers(self) -> RedisServers:
+        """Where the store is, for who shares it; started and closed with the engine."""
+        return self._servers
+
     async def start(self, listener: EngineListener) -> None:
         """Connect; raises EngineUnavailable."""
         await self._servers.start()

@@ -73,7 +73,7 @@ class LiveChannels:
         self._canaries: dict[str, Callable[[], None]] = {}
         self._grace: dict[str, asyncio.TimerHandle] = {}
         self._sweeping: asyncio.TimerHandle | None = None
-        self._quiet_until_s = 0.0
+        self._draining = False
 
     async def start(self) -> None:
         """Subscribe to the canaries; raises EngineUnavailable."""
@@ -88,7 +88,6 @@ class LiveChannels:
 
         self.engine.subscribe(self._canary_topic, done)
         await subscribed
-        self._quiet_until_s = self._clock.monotonic() + self._edge_grace_s
         self._sweeping = loop.call_later(self._linger_s, self._sweep)
 
     def stop(self) -> None:
@@ -96,6 +95,10 @@ class LiveChannels:
         for handle in (self._sweeping, *self._grace.values()):
             if handle is not None:
                 handle.cancel()
+
+    def drain(self) -> None:
+        """Keep the members of edges that go from now on: they attach elsewhere, and nobody left."""
+        self._draining = True
 
     def now_ms(self) -> int:
         """Return milliseconds since the Unix epoch."""
@@ -186,20 +189,22 @@ class LiveChannels:
 
     def enter(self, session: Session, channel: Channel, *, watch: bool, first: int) -> None:
         """Make a session a member of a channel, and say so; see `Hub.join`."""
-        self.announce(self.hub.join(session, channel, watch=watch, first=first, now_ms=self.now_ms()))
+        self.announce(self.join(session, channel, watch=watch, first=first))
 
-    def announce(self, changes: Sequence[PresenceChange]) -> None:
-        """Say who came and went."""
+    def join(self, session: Session, channel: Channel, *, watch: bool, first: int) -> list[PresenceChange]:
+        """Make a session a member of a channel; return what is then to be announced."""
+        changes = self.hub.join(session, channel, watch=watch, first=first, now_ms=self.now_ms())
+        if watch:
+            self.cluster.watched(channel.topic)
+        return changes
+
+    def announce(self, changes: Sequence[PresenceChange], *, resumed: bool = False) -> None:
+        """Say who came and went; resumed: they came with their edge."""
         for topic, member, joined in changes:
             if joined:
-                self.cluster.entered(topic, member)
+                self.cluster.entered(topic, member, resumed=resumed)
             else:
                 self.cluster.left(topic, member)
-
-    def announce_resumed(self, changes: Sequence[PresenceChange]) -> None:
-        """Say who came with a resubscription: just after this process started nobody, for they never went."""
-        if self._clock.monotonic() >= self._quiet_until_s:
-            self.announce(changes)
 
     # Edges.
 
@@ -215,6 +220,8 @@ class LiveChannels:
         if edge.outlet is not outlet:
             return
         self.hub.detach(edge)
+        if self._draining:
+            return
         loop = asyncio.get_running_loop()
         self._grace[edge.edge_id] = loop.call_later(self._edge_grace_s, self._remove, edge)
 

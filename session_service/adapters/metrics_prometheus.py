@@ -56,3 +56,29 @@ class StreamMetrics:
             f"{prefix}_engine_alarms", "Times that canaries ceased to come back", registry=registry
         )
         self.canaries_lost = Counter(f"{prefix}_canaries_lost", "Canaries that did not return", registry=registry)
+
+
+class ClusterMetrics:
+    """What is counted of session services that share a Redis.
+
+    Args:
+        registry: Where the metrics are registered.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        prefix = "tidewire_session_cluster"
+        self.services = Gauge(f"{prefix}_services", "Session services that live, this one included", registry=registry)
+        self.leases_lost = Counter(
+            f"{prefix}_leases_lost", "Times that this service was away too long", registry=registry
+        )
+        self.heartbeats_failed = Counter(f"{prefix}_heartbeats_failed", "Heartbeats that failed", registry=registry)
+        self.reaped = Counter(
+            f"{prefix}_services_reaped", "Dead services whose members were dropped", registry=registry
+        )
+        self.retries = Counter(f"{prefix}_presence_retries", "Words of presence that are said again", registry=registry)
+        self.silent = Counter(f"{prefix}_silent_services", "Questions that a live service left open", registry=registry)
+        self.malformed = Counter(
+            f"{prefix}_malformed", "Words of other services that are not understood", registry=registry
+        )
+        self.deaf = Counter(f"{prefix}_deaf", "Times that what is published was not heard", registry=registry)
+        self.refused = Counter(f"{prefix}_questions_refused", "Questions refused: too many at once", registry=registry)

@@ -93,7 +93,14 @@ ACKNOWLEDGED: Final = _load("epochs", "acknowledged")
 THREAD_CREATE: Final = _load("retention", "thread_create")
 THREAD_READ: Final = _load("thread_read")
 THREAD_ADD: Final = _load("thread_add")
-SCRIPTS: Final = (APPEND, POSITION, READ, ACKNOWLEDGE, ACKNOWLEDGED, THREAD_CREATE, THREAD_READ, THREAD_ADD)
+PRESENCE_ENTER: Final = _load("presence", "presence_enter")
+PRESENCE_LEAVE: Final = _load("presence", "presence_leave")
+PRESENCE_DROP: Final = _load("presence", "presence_drop")
+HEARTBEAT: Final = _load("presence_heartbeat")
+SCRIPTS: Final = (
+    *(APPEND, POSITION, READ, ACKNOWLEDGE, ACKNOWLEDGED, THREAD_CREATE, THREAD_READ, THREAD_ADD),
+    *(PRESENCE_ENTER, PRESENCE_LEAVE, PRESENCE_DROP, HEARTBEAT),
+)
 
 
 class ThreadKeys(NamedTuple):

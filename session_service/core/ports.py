@@ -123,17 +123,34 @@ class ClusterListener(Protocol):
 class Cluster(Protocol):
     """What session services share besides messages: who is present where, orders to disconnect, counts of receipts."""
 
-    def entered(self, topic: str, member: Member) -> None:
-        """Say that a client has its first session of this process in a topic."""
+    async def start(self, listener: ClusterListener) -> None:
+        """Take part, and tell `listener` what is said from now on; raises EngineUnavailable."""
+
+    async def close(self) -> None:
+        """Take part no longer. Who was here moves elsewhere with their edges, without having left."""
+
+    def entered(self, topic: str, member: Member, *, resumed: bool = False) -> None:
+        """Say that a client has its first session of this process in a topic; never waits.
+
+        Resumed: it came with its edge, and perhaps never went.
+        """
 
     def left(self, topic: str, member: Member) -> None:
-        """Say that a client has no session of this process in a topic any more."""
+        """Say that a client has no session of this process in a topic any more; never waits."""
+
+    def watched(self, topic: str) -> None:
+        """Say that a member of this process wants to be told who comes and goes from now on. Idempotent."""
 
     async def members(self, topic: str) -> list[Member]:
-        """Return the members of a topic by join time, on whatever service they are."""
+        """Return the members of a topic by join time, on whatever service they are; raises SessionError."""
 
     async def written(self, topic: str, offset: int) -> int:
-        """Return how many members a message was sent to, by whatever service."""
+        """Return how many members a message was sent to, by whatever service answers; raises LimitExceeded."""
 
     async def disconnect(self, order: DisconnectOrder) -> int:
-        """Close a client's connections wherever they are; return how many."""
+        """Close a client's connections wherever they are; return how many.
+
+        Raises:
+            EngineUnavailable: none was found, and not everybody could be asked.
+            LimitExceeded: too many ask at once.
+        """

@@ -172,16 +172,15 @@ async def test_each_session_service_is_killed_in_turn(services: ManyServices) ->
 
 @pytest.mark.timeout(120)
 async def test_a_store_that_is_away_for_a_moment_is_a_pause(services: ManyServices, redis: RedisServer) -> None:
-    """The edges repeat what the session services could not do; nobody is told of an error, unless order would suffer."""
+    """Session services and edges repeat what could not be done; nobody is told of an error, unless order would suffer."""
     talk = Talk(services)
     await talk.joined()
     publishers = await talk.publish_while(lambda: asyncio.to_thread(redis.restart))
     await talk.check()
     total = {
         name: sum([services.counted(edge, f"tidewire_edge_stream_{name}_total") for edge in services.edges])
-        for name in ("retries", "overtaken_commands", "timeouts")
+        for name in ("overtaken_commands", "timeouts")
     }
-    assert total["retries"] > 0
     assert all(publisher.connections == 1 for publisher in publishers)
     assert sum(publisher.repeats for publisher in publishers) == total["overtaken_commands"] + total["timeouts"]
     await talk.check_order([publisher for publisher in publishers if not publisher.repeats])

@@ -60,7 +60,7 @@ class Fanout:
             )
 
     def presence_changed(self, topic_name: str, who: Member, *, joined: bool, now_ms: int) -> None:
-        """Tell the members that asked for presence that somebody came or went."""
+        """Tell the members that asked for presence that somebody else came or went."""
         topic = self._topics.get(topic_name)
         if topic is None:
             return
@@ -71,7 +71,7 @@ class Fanout:
         }
         wire = text_frame(server_frames.frame("presence_update", data, now_ms, channel=topic.channel))
         for member, wants_presence in topic.members.items():
-            if wants_presence:
+            if wants_presence and member.client_id != who.client_id:
                 member.outbox.put(wire)
 
 

@@ -47,7 +47,7 @@ class EdgeWorld:
         self.clock = StillClock()
         self.hub = Hub(a_budget(max_messages=ring))
         self.metrics = StreamMetrics(CollectorRegistry())
-        self.cluster = LocalCluster(self.hub)
+        self.cluster = LocalCluster(self.hub, self.clock, quiet_s=grace_s)
         self.live = LiveChannels(
             self.hub,
             self.engine,
@@ -66,7 +66,7 @@ class EdgeWorld:
 
     async def __aenter__(self) -> EdgeWorld:
         await self.engine.start(self.live)
-        self.cluster.start(self.live)
+        await self.cluster.start(self.live)
         await self.live.start()
         self.clock.monotonic_s += 3600.0
         return self

@@ -67,6 +67,9 @@ async def test_presence_changes_reach_those_that_asked() -> None:
         assert frame["data"]["member"]["client_id"] == "dave"
     assert plain.frames() == []
     world.gateway.fanout.presence_changed("d/w/nobody", who, joined=True, now_ms=0)
+    itself = Member(curious.connection.client_id, "chat", 0)
+    world.gateway.fanout.presence_changed("d/w/room", itself, joined=True, now_ms=0)
+    assert curious.frames() == []
 
 
 async def test_removing_a_stranger_changes_nothing() -> None:

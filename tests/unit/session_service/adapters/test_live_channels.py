@@ -159,3 +159,18 @@ async def test_messages_of_channels_without_members_cost_nothing(world: EdgeWorl
     world.engine.release()
     world.engine.say(TOPIC, 2)
     assert askers.channels[0].head == 2
+
+
+async def test_edges_that_go_while_the_service_drains_take_nobody_with_them() -> None:
+    async with EdgeWorld(grace_s=0.0) as world:
+        watcher = await world.session("edge-1", "watcher")
+        await watcher.join(presence=True)
+        other = await world.session("edge-2", "bob")
+        await other.join()
+        world.live.drain()
+        await other.end()
+        await watcher.settled()
+        await asyncio.sleep(0)
+        await watcher.settled()
+        assert [change.joined for change in watcher.of("presence_changed")] == [True, True]
+        assert len(world.hub.channels[TOPIC].members()) == 2
