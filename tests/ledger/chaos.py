@@ -1,0 +1,87 @@
+"""What is done to the system during a run: processes killed, connections cut; and a list of what was done when."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tests.ledger.system import Victim
+from tests.support.tcp_proxy import TcpProxy
+
+# One in three is of the other kind: the connection stays open, and nothing arrives.
+CUTS: Final = ("cut", "cut", "swallow")
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that was done.
+
+    Args:
+        at_s: When, in seconds from the start of the run.
+        what: `kill`, `cut`, `swallow`, or `fell`: a process that had ended by itself.
+        whom: A process, or doors of the proxy.
+        back_s: When it was over.
+    """
+
+    at_s: float
+    what: str
+    whom: str
+    back_s: float
+
+
+class Chaos:
+    """Kills and cuts, until it is cancelled.
+
+    Args:
+        elapsed_s: Seconds from the start of the run.
+        rng: Chooses.
+    """
+
+    def __init__(self, elapsed_s: Callable[[], float], rng: random.Random) -> None:
+        self.events: list[Event] = []
+        self._elapsed_s = elapsed_s
+        self._rng = rng
+
+    def count(self, what: str) -> int:
+        return sum(event.what == what for event in self.events)
+
+    @property
+    def last_back_s(self) -> float:
+        """When the last thing that was done was over; 0: nothing was."""
+        return max((event.back_s for event in self.events), default=0.0)
+
+    async def kill(self, victims: Sequence[Victim], every_s: float, until_s: float) -> None:
+        """Kill a random process every `every_s` seconds, and start it again at once, the last at `until_s` at the latest."""
+        beat = 1
+        while beat * every_s <= until_s:
+            await asyncio.sleep(max(0.0, beat * every_s - self._elapsed_s()))
+            await self._kill_one(self._rng.choice(victims))
+            beat = max(beat + 1, int(self._elapsed_s() / every_s) + 1)
+
+    async def _kill_one(self, victim: Victim) -> None:
+        at_s, what = self._elapsed_s(), "kill" if victim.runs() else "fell"
+        await asyncio.to_thread(victim.crash)
+        self.events.append(Event(at_s, what, victim.name, self._elapsed_s()))
+
+    async def cut(self, proxy: TcpProxy, fraction: float, for_s: float, until_s: float) -> None:
+        """Cut a fraction of the clients for `for_s` seconds, leave all in peace for as long, and so on."""
+        acts = {"cut": proxy.cut, "swallow": proxy.swallow_downstream}
+        for what in itertools.cycle(CUTS):
+            at_s = self._elapsed_s()
+            if at_s + for_s > until_s:
+                return
+            doors = await asyncio.to_thread(acts[what], fraction)
+            await asyncio.sleep(for_s)
+            await asyncio.to_thread(proxy.restore)
+            self.events.append(Event(at_s, what, f"doors {doors}", self._elapsed_s()))
+            await asyncio.sleep(for_s)
+
+    async def raise_the_fallen(self, victims: Sequence[Victim]) -> None:
+        """Start again what ended by itself, and note it: nothing may."""
+        for victim in victims:
+            if not victim.runs():
+                await self._kill_one(victim)
