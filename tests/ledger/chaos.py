@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +14,8 @@ from tests.support.tcp_proxy import TcpProxy
 
 # One in three is of the other kind: the connection stays open, and nothing arrives.
 CUTS: Final = ("cut", "cut", "swallow")
+# So much longer does it last, for a client finds out only by a ping that is not answered.
+SWALLOW_LASTS: Final = 4
 
 
 @dataclass(frozen=True)
@@ -55,12 +57,19 @@ class Chaos:
         return max((event.back_s for event in self.events), default=0.0)
 
     async def kill(self, victims: Sequence[Victim], every_s: float, until_s: float) -> None:
-        """Kill a random process every `every_s` seconds, and start it again at once, the last at `until_s` at the latest."""
-        beat = 1
+        """Kill a random process every `every_s` seconds, and start it again at once, the last at `until_s` at the latest.
+
+        All are drawn before one is drawn again, so that none is spared by chance.
+        """
+        beat, drawn = 1, self._draw(victims)
         while beat * every_s <= until_s:
             await asyncio.sleep(max(0.0, beat * every_s - self._elapsed_s()))
-            await self._kill_one(self._rng.choice(victims))
+            await self._kill_one(next(drawn))
             beat = max(beat + 1, int(self._elapsed_s() / every_s) + 1)
+
+    def _draw(self, victims: Sequence[Victim]) -> Iterator[Victim]:
+        while True:
+            yield from self._rng.sample(victims, len(victims))
 
     async def _kill_one(self, victim: Victim) -> None:
         at_s, what = self._elapsed_s(), "kill" if victim.runs() else "fell"
@@ -71,11 +80,11 @@ class Chaos:
         """Cut a fraction of the clients for `for_s` seconds, leave all in peace for as long, and so on."""
         acts = {"cut": proxy.cut, "swallow": proxy.swallow_downstream}
         for what in itertools.cycle(CUTS):
-            at_s = self._elapsed_s()
-            if at_s + for_s > until_s:
+            at_s, lasts_s = self._elapsed_s(), for_s * (SWALLOW_LASTS if what == "swallow" else 1)
+            if at_s + lasts_s > until_s:
                 return
             doors = await asyncio.to_thread(acts[what], fraction)
-            await asyncio.sleep(for_s)
+            await asyncio.sleep(lasts_s)
             await asyncio.to_thread(proxy.restore)
             self.events.append(Event(at_s, what, f"doors {doors}", self._elapsed_s()))
             await asyncio.sleep(for_s)

@@ -20,8 +20,8 @@ from tests.ledger.wire import Account, message_frame
 FIRST_BACKOFF_S: Final = 0.05
 MAX_BACKOFF_S: Final = 1.0
 # A connection whose other end does not answer pings is over; without it a half-open one would never end.
-PING_EVERY_S: Final = 3.0
-PONG_DEADLINE_S: Final = 6.0
+PING_EVERY_S: Final = 2.0
+PONG_DEADLINE_S: Final = 5.0
 OPEN_DEADLINE_S: Final = 5.0
 CLOSE_DEADLINE_S: Final = 1.0
 WAYS: Final = ("resume", "recover")
