@@ -16,7 +16,7 @@ import pytest
 
 from tests.ledger.report import Report
 from tests.ledger.run import Plan, run
-from tests.ledger.system import Size, System
+from tests.ledger.system import Size, System, Victim
 from tests.support.processes import ROOT
 from tests.support.requirements import skip_without
 from tests.support.target import Target
@@ -84,6 +84,37 @@ async def test_connections_are_cut_in_the_middle_of_a_frame(tmp_path: Path) -> N
     assert report.reconnects >= report.proxy.cut > 0
     assert report.totals()["repeats"] > 0, "some were cut before their confirmation came"
     assert report.totals()["confirmed"] > 1000
+
+
+class Forgetful(System):
+    """On a Redis that keeps nothing over a crash."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory, Size(edges=1, sessions=1, auths=1), redis={"appendonly": "no"})
+
+    @property
+    def victims(self) -> list[Victim]:
+        auth, redis = (v for v in super().victims if v.name in ("auth_service-1", "redis"))
+
+        def crash() -> None:
+            redis.crash()
+            auth.crash()  # with its start the development keys are there again
+
+        return [Victim("redis", redis.runs, crash)]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+async def test_a_store_that_forgets_is_found_out(tmp_path: Path) -> None:
+    if shutil.which("redis-server") is None:
+        skip_without("redis-server")
+    plan = Plan(clients=20, channels=4, seconds=9, kill_every_s=4, settle_s=5, seed=1)
+    report = await run(plan, Forgetful(tmp_path))
+    assert report.count("kill") == 2
+    assert not report.passed
+    assert report.faults.unrecovered > 0, "clients were told"
+    assert report.faults.history_missing > 0, "confirmed, and no longer kept"
+    assert "FAILED" in report.as_text()
 
 
 def ledger(*arguments: str, key: str = "") -> subprocess.CompletedProcess[str]:

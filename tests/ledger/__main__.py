@@ -45,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
     own.add_argument("--auths", type=int, help="default: 2, on SQLite 1")
     own.add_argument("--store", choices=("redis", "sqlite"), default="redis")
     own.add_argument("--kill-every", type=float, help=f"seconds; 0: none; default: {KILL_EVERY_S:g}, with --cut 0")
+    own.add_argument("--at-once", type=int, default=1, help="processes that are killed each time")
     own.add_argument("--cut", type=cut, metavar="FRACTION:SECONDS", help="cut connections of so many, for so long")
     own.add_argument("--directory", type=Path, help="for state and logs, which are kept; default: one that is removed")
     given = made.add_argument_group("a system that runs, where nothing is started and nothing is killed")
@@ -114,7 +115,16 @@ def plan_of(options: argparse.Namespace) -> Plan:
     if kill_every_s is None:
         kill_every_s = 0.0 if options.cut or options.url else KILL_EVERY_S
     seed = secrets.randbelow(1_000_000) if options.seed is None else options.seed
-    return Plan(options.clients, options.channels, options.rate, options.seconds, seed, kill_every_s, options.cut)
+    return Plan(
+        clients=options.clients,
+        channels=options.channels,
+        rate=options.rate,
+        seconds=options.seconds,
+        seed=seed,
+        kill_every_s=kill_every_s,
+        at_once=options.at_once,
+        cut=options.cut,
+    )
 
 
 @contextlib.contextmanager

@@ -121,15 +121,20 @@ class MemberBook:
 
     def owes(self, place: Place) -> bool:
         """Say if the client must get the message of a place."""
-        return self.owed_after is not None and self.channel.age(place) > self.channel.age(self.owed_after)
+        after = self.owed_after
+        if after is None:
+            return False
+        if place.epoch == after.epoch:
+            return place.offset > after.offset
+        return self.channel.age(place) > self.channel.age(after)
 
-    def owed(self) -> list[str]:
-        """Return the confirmed messages that the client must get."""
-        return [message_id for message_id, place in self.channel.confirmed.items() if self.owes(place)]
+    def expected(self) -> int:
+        """Return how many confirmed messages the client must get."""
+        return sum(map(self.owes, self.channel.confirmed.values()))
 
     def lost(self) -> list[str]:
         """Return the confirmed messages that the client must get and did not."""
-        return [message_id for message_id in self.owed() if not self.has(self.channel.confirmed[message_id])]
+        return [m for m, place in self.channel.confirmed.items() if self.owes(place) and not self.has(place)]
 
     def at_the_end(self) -> bool:
         """Say, quickly, if the newest confirmed message is here."""

@@ -56,15 +56,15 @@ class Chaos:
         """When the last thing that was done was over; 0: nothing was."""
         return max((event.back_s for event in self.events), default=0.0)
 
-    async def kill(self, victims: Sequence[Victim], every_s: float, until_s: float) -> None:
-        """Kill a random process every `every_s` seconds, and start it again at once, the last at `until_s` at the latest.
+    async def kill(self, victims: Sequence[Victim], every_s: float, at_once: int, until_s: float) -> None:
+        """Kill random processes every `every_s` seconds, and start them again at once, the last by `until_s`.
 
         All are drawn before one is drawn again, so that none is spared by chance.
         """
         beat, drawn = 1, self._draw(victims)
         while beat * every_s <= until_s:
             await asyncio.sleep(max(0.0, beat * every_s - self._elapsed_s()))
-            await self._kill_one(next(drawn))
+            await asyncio.gather(*(self._kill_one(victim) for victim in {next(drawn) for _ in range(at_once)}))
             beat = max(beat + 1, int(self._elapsed_s() / every_s) + 1)
 
     def _draw(self, victims: Sequence[Victim]) -> Iterator[Victim]:

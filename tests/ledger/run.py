@@ -23,7 +23,6 @@ from tests.ledger.verdict import faults_of, rows_of
 from tests.ledger.world import World
 
 JOIN_DEADLINE_S: Final = 60.0
-SETTLE_DEADLINE_S: Final = 60.0
 POLL_S: Final = 0.1
 CHANNELS_OF_A_CLIENT: Final = (2, 4)
 WINDOW: Final = 10
@@ -41,7 +40,9 @@ class Plan:
         seconds: How long is published, under chaos.
         seed: Of all chance.
         kill_every_s: Seconds from one kill to the next; 0: none.
+        at_once: Processes that are killed each time.
         cut: Fraction of the clients, and seconds; None: no cuts.
+        settle_s: How long clients may take, after the end of publishing, until they have everything.
     """
 
     clients: int = 200
@@ -50,7 +51,9 @@ class Plan:
     seconds: float = 300.0
     seed: int = 1
     kill_every_s: float = 0.0
+    at_once: int = 1
     cut: tuple[float, float] | None = None
+    settle_s: float = 60.0
 
 
 class NobodyJoined(Exception):
@@ -98,14 +101,15 @@ class Run:
             LedgerIsBlind: The ledger failed its own check.
         """
         checked = self_check()
-        async with watched() as load, self._living_clients():
+        async with self._living_clients():
             self._start_s = time.monotonic()
-            await self._publish_under_chaos()
-            published_s = self._elapsed_s()
-            settled_s = await self._settle()
-            rows = rows_of(self._books)
+            async with watched() as load:
+                await self._publish_under_chaos()
+                published_s = self._elapsed_s()
+                settled_s = await self._settle()
             mishaps: list[str] = []
             histories = await self._histories(mishaps)
+            rows = rows_of(self._books)
         return Report(
             plan=self._plan,
             checked=checked,
@@ -129,7 +133,8 @@ class Run:
                 tasks.append(asyncio.create_task(self._live(client)))
                 if len(tasks) % STARTS_AT_ONCE == 0:
                     await asyncio.sleep(POLL_S)
-            if not await self._until(lambda: all(c.connected for c in self._books.clients.values()), JOIN_DEADLINE_S):
+            await self._until(lambda: self._all_joined() or bool(self._refusals()), JOIN_DEADLINE_S)
+            if not self._all_joined():
                 raise NobodyJoined(self._who_is_missing())
             yield
         finally:
@@ -144,10 +149,17 @@ class Run:
         except Exception as fault:
             client.book.surprises[f"ended: {fault!r}"] += 1
 
+    def _all_joined(self) -> bool:
+        return all(client.connected for client in self._books.clients.values())
+
+    def _refusals(self) -> set[str]:
+        """What the server said against clients. Before anything is broken, it has no reason that goes away."""
+        return {text for client in self._books.clients.values() for text in client.surprises}
+
     def _who_is_missing(self) -> str:
-        missing = [client for client in self._books.clients.values() if not client.connected]
-        why = {text for client in missing for text in client.surprises}
-        return f"{len(missing)} of {self._plan.clients} clients did not join in {JOIN_DEADLINE_S} s: {sorted(why)[:5]}"
+        missing = sum(not client.connected for client in self._books.clients.values())
+        why = sorted(self._refusals()) or [f"not within {JOIN_DEADLINE_S:g} s"]
+        return f"{missing} of {self._plan.clients} clients did not join: {'; '.join(why[:3])}"
 
     async def _publish_under_chaos(self) -> None:
         plan, world = self._plan, self._world
@@ -156,7 +168,7 @@ class Run:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(asyncio.sleep(plan.seconds))
             if isinstance(world, System) and plan.kill_every_s:
-                tasks.create_task(self._chaos.kill(world.victims, plan.kill_every_s, plan.seconds))
+                tasks.create_task(self._chaos.kill(world.victims, plan.kill_every_s, plan.at_once, plan.seconds))
             if isinstance(world, System) and world.proxy is not None and plan.cut:
                 tasks.create_task(self._chaos.cut(world.proxy, *plan.cut, plan.seconds))
         for client in self._clients:
@@ -166,7 +178,7 @@ class Run:
         """Wait until everybody has everything; return when that was, or None if it never was."""
         if isinstance(self._world, System):
             await self._chaos.raise_the_fallen(self._world.victims)
-        caught_up = await self._until(lambda: self._books.caught_up, SETTLE_DEADLINE_S)
+        caught_up = await self._until(lambda: self._books.caught_up, self._plan.settle_s)
         return self._elapsed_s() if caught_up else None
 
     async def _until(self, condition: Callable[[], bool], deadline_s: float) -> bool:

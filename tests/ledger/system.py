@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from tests.ledger.wire import Account
@@ -57,23 +58,24 @@ class System:
         directory: For state and logs; must be there.
         size: Of the system.
         doors: Groups of clients behind a proxy that can cut each group; 0: no proxy.
+        redis: More lines of the configuration of Redis.
     """
 
-    def __init__(self, directory: Path, size: Size, doors: int = 0) -> None:
+    def __init__(
+        self, directory: Path, size: Size, doors: int = 0, redis: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         self.account = Account(DEVELOPMENT_KEY, "ledger", "ledger")
         self.proxy: TcpProxy | None = None
         self._directory = directory
         self._doors = doors
         self._token = secrets.token_hex(24)
-        self._redis = self._make_redis() if size.store == "redis" else None
+        options = {"maxmemory-policy": "noeviction", **redis}
+        self._redis = RedisServer(directory / "redis", options) if size.store == "redis" else None
         data = {"data-dir": directory / "data"}
         self._auths = self._make("auth_service", size.auths, data)
         self._sessions = self._make("session_service", size.sessions, {**data, "auth-target": target(self._auths)})
         targets = {"auth-target": target(self._auths), "session-target": target(self._sessions)}
         self._edges = self._make("ws_edge", size.edges, {**targets, **NO_LIMITS})
-
-    def _make_redis(self) -> RedisServer:
-        return RedisServer(self._directory / "redis", {"maxmemory-policy": "noeviction"})
 
     def _make(self, module: str, count: int, flags: Mapping[str, object]) -> list[ServiceProcess]:
         variables = {"TIDEWIRE_MODE": "development", "TIDEWIRE_SERVICE_TOKEN": self._token}

@@ -32,7 +32,7 @@ class ClientRow:
     @classmethod
     def of(cls, book: ClientBook) -> ClientRow:
         members = list(book.members.values())
-        expected = sum(len(member.owed()) for member in members)
+        expected = sum(member.expected() for member in members)
         lost = sum(len(member.lost()) for member in members)
         return cls(
             client=book.client_id,

@@ -42,6 +42,7 @@ class ProxyCounters:
     upstream_bytes: int = 0
     downstream_bytes: int = 0
     swallowed_bytes: int = 0
+    swallowed_ends: int = 0
 
 
 class TcpProxy:
@@ -246,6 +247,7 @@ class _Link:
     def _server_went(self, *, in_order: bool) -> None:
         if self._door.state is DoorState.SWALLOWING:
             self._damaged = True
+            self._door.counters.swallowed_ends += 1
         else:
             self.client.finish(in_order=in_order)
 
