@@ -10,6 +10,7 @@ import random
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -100,7 +101,7 @@ class Forgetful(System):
             redis.crash()
             auth.crash()  # with its start the development keys are there again
 
-        return [Victim("redis", redis.runs, crash)]
+        return [replace(redis, crash=crash)]
 
 
 @pytest.mark.slow

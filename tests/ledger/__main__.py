@@ -46,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
     own.add_argument("--store", choices=("redis", "sqlite"), default="redis")
     own.add_argument("--kill-every", type=float, help=f"seconds; 0: none; default: {KILL_EVERY_S:g}, with --cut 0")
     own.add_argument("--at-once", type=int, default=1, help="processes that are killed each time")
+    own.add_argument("--freeze", type=float, default=0.0, help="seconds; every second time freeze instead of kill")
     own.add_argument("--cut", type=cut, metavar="FRACTION:SECONDS", help="cut connections of so many, for so long")
     own.add_argument("--directory", type=Path, help="for state and logs, which are kept; default: one that is removed")
     given = made.add_argument_group("a system that runs, where nothing is started and nothing is killed")
@@ -123,6 +124,7 @@ def plan_of(options: argparse.Namespace) -> Plan:
         seed=seed,
         kill_every_s=kill_every_s,
         at_once=options.at_once,
+        freeze_s=options.freeze,
         cut=options.cut,
     )
 

@@ -157,6 +157,7 @@ class ClientBook:
         self.repeats = 0
         self.unanswered = 0
         self.connections = 0
+        self.slowest_s = 0.0
         self.connected = False
         self.surprises: Counter[str] = Counter()
 

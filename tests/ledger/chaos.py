@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ class Event:
 
     Args:
         at_s: When, in seconds from the start of the run.
-        what: `kill`, `cut`, `swallow`, or `fell`: a process that had ended by itself.
+        what: `kill`, `freeze`, `cut`, `swallow`, or `fell`: a process that had ended by itself.
         whom: A process, or doors of the proxy.
         back_s: When it was over.
     """
@@ -56,16 +57,26 @@ class Chaos:
         """When the last thing that was done was over; 0: nothing was."""
         return max((event.back_s for event in self.events), default=0.0)
 
-    async def kill(self, victims: Sequence[Victim], every_s: float, at_once: int, until_s: float) -> None:
+    async def kill(
+        self, victims: Sequence[Victim], every_s: float, at_once: int, freeze_s: float, until_s: float
+    ) -> None:
         """Kill random processes every `every_s` seconds, and start them again at once, the last by `until_s`.
 
         All are drawn before one is drawn again, so that none is spared by chance.
+
+        Args:
+            at_once: How many each time.
+            freeze_s: Every second time they are not killed, but frozen for so long; 0: never.
         """
-        beat, drawn = 1, self._draw(victims)
-        while beat * every_s <= until_s:
-            await asyncio.sleep(max(0.0, beat * every_s - self._elapsed_s()))
-            await asyncio.gather(*(self._kill_one(victim) for victim in {next(drawn) for _ in range(at_once)}))
-            beat = max(beat + 1, int(self._elapsed_s() / every_s) + 1)
+        drawn, at_s = self._draw(victims), every_s
+        for freezing in itertools.cycle((False, freeze_s > 0)):
+            if at_s > until_s:
+                return
+            await asyncio.sleep(at_s - self._elapsed_s())
+            chosen = {victim.name: victim for victim in itertools.islice(drawn, at_once)}.values()
+            acts = [self._freeze_one(victim, freeze_s) if freezing else self._kill_one(victim) for victim in chosen]
+            await asyncio.gather(*acts)
+            at_s += every_s * math.ceil(max(1.0, (self._elapsed_s() - at_s) / every_s))
 
     def _draw(self, victims: Sequence[Victim]) -> Iterator[Victim]:
         while True:
@@ -75,6 +86,15 @@ class Chaos:
         at_s, what = self._elapsed_s(), "kill" if victim.runs() else "fell"
         await asyncio.to_thread(victim.crash)
         self.events.append(Event(at_s, what, victim.name, self._elapsed_s()))
+
+    async def _freeze_one(self, victim: Victim, for_s: float) -> None:
+        at_s = self._elapsed_s()
+        victim.freeze()
+        try:
+            await asyncio.sleep(for_s)
+        finally:
+            victim.thaw()
+        self.events.append(Event(at_s, "freeze", victim.name, self._elapsed_s()))
 
     async def cut(self, proxy: TcpProxy, fraction: float, for_s: float, until_s: float) -> None:
         """Cut a fraction of the clients for `for_s` seconds, leave all in peace for as long, and so on."""

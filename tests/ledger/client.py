@@ -138,14 +138,16 @@ class LedgerClient:
         channel = self.rng.choice(self._channels)
         self.messages.add(message_frame(f"{self.book.client_id}-{self.book.published}", channel), now_s, channel)
 
-    def confirmed(self, message_id: str, channel: str, place: Place) -> None:
+    def confirmed(self, message_id: str, channel: str, place: Place, now_s: float) -> None:
         """Take the confirmation of a message."""
-        if self.messages.answered(message_id):
-            self.book.unconfirmed -= 1
-            self.book.confirm(channel, message_id, place)
-        else:
+        request = self.messages.answered(message_id)
+        if request is None:
             # A second answer to a repeated message: it must name the same place.
             self.book.members[channel].channel.confirm(message_id, place, self.book.client_id)
+            return
+        self.book.unconfirmed -= 1
+        self.book.slowest_s = max(self.book.slowest_s, now_s - request.made_s)
+        self.book.confirm(channel, message_id, place)
 
     def receive(self, channel: str, message_id: str, place: Place) -> bool:
         """Take a message, or drop it because its place is not after the last one; return if it was taken."""

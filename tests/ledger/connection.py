@@ -140,7 +140,7 @@ class Connection:
     def _on_delivered(self, frame: Frame) -> None:
         data = frame["data"]
         if data.get("original_type") == MESSAGE and data["status"] == "success":
-            self._client.confirmed(data["id"], data["channel"], place_in(data))
+            self._client.confirmed(data["id"], data["channel"], place_in(data), self.now_s())
 
     def _on_error(self, frame: Frame) -> None:
         data, frame_id = frame["data"], frame.get("id", "")

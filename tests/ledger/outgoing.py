@@ -15,13 +15,15 @@ class Request:
     Args:
         frame: With an `id`.
         channel: That must be joined before it may be sent; None: none.
-        due_s: When to send it, on the monotonic clock; None: it is sent, and waits for its answer.
+        made_s: When it was first to be sent, on the monotonic clock.
+        due_s: When to send it; None: it is sent, and waits for its answer.
         sent_s: When it was last sent.
         sends: How often.
     """
 
     frame: Frame
     channel: str | None
+    made_s: float
     due_s: float | None
     sent_s: float = 0.0
     sends: int = 0
@@ -41,11 +43,11 @@ class Requests:
 
     def add(self, frame: Frame, now_s: float, channel: str | None = None) -> None:
         """Send this frame as soon as it may go."""
-        self._open[frame["id"]] = Request(frame, channel, due_s=now_s)
+        self._open[frame["id"]] = Request(frame, channel, made_s=now_s, due_s=now_s)
 
-    def answered(self, frame_id: str) -> bool:
-        """Forget a request; return if it was open."""
-        return self._open.pop(frame_id, None) is not None
+    def answered(self, frame_id: str) -> Request | None:
+        """Forget a request, and return it if it was open."""
+        return self._open.pop(frame_id, None)
 
     def repeat(self, frame_id: str, at_s: float) -> None:
         """Send it again at a time."""

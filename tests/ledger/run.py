@@ -41,6 +41,7 @@ class Plan:
         seed: Of all chance.
         kill_every_s: Seconds from one kill to the next; 0: none.
         at_once: Processes that are killed each time.
+        freeze_s: Every second time they are frozen for so long instead; 0: never.
         cut: Fraction of the clients, and seconds; None: no cuts.
         settle_s: How long clients may take, after the end of publishing, until they have everything.
     """
@@ -52,6 +53,7 @@ class Plan:
     seed: int = 1
     kill_every_s: float = 0.0
     at_once: int = 1
+    freeze_s: float = 0.0
     cut: tuple[float, float] | None = None
     settle_s: float = 60.0
 
@@ -168,7 +170,8 @@ class Run:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(asyncio.sleep(plan.seconds))
             if isinstance(world, System) and plan.kill_every_s:
-                tasks.create_task(self._chaos.kill(world.victims, plan.kill_every_s, plan.at_once, plan.seconds))
+                kills = (plan.kill_every_s, plan.at_once, plan.freeze_s)
+                tasks.create_task(self._chaos.kill(world.victims, *kills, plan.seconds))
             if isinstance(world, System) and world.proxy is not None and plan.cut:
                 tasks.create_task(self._chaos.cut(world.proxy, *plan.cut, plan.seconds))
         for client in self._clients:

@@ -44,11 +44,15 @@ class Victim:
         name: For the report.
         runs: Says if it does.
         crash: `kill -9`, and a new start on the same port; returns when it listens.
+        freeze: Stop it from answering, without closing its connections.
+        thaw: Let it go on.
     """
 
     name: str
     runs: Callable[[], bool]
     crash: Callable[[], None]
+    freeze: Callable[[], None]
+    thaw: Callable[[], None]
 
 
 class System:
@@ -93,11 +97,11 @@ class System:
 
     @property
     def victims(self) -> list[Victim]:
-        services = [Victim(p.name, lambda p=p: p.running, p.restart_after_kill9) for p in self.processes]  # type: ignore[misc]
-        if self._redis is None:
-            return services
+        services = [_victim(process) for process in self.processes]
         redis = self._redis
-        return [*services, Victim("redis", lambda: redis.running, redis.restart)]
+        if redis is None:
+            return services
+        return [*services, Victim("redis", lambda: redis.running, redis.restart, redis.freeze, redis.thaw)]
 
     def start(self) -> None:
         """Start everything, and return when every edge can deliver."""
@@ -153,6 +157,11 @@ def start_together(processes: Sequence[ServiceProcess]) -> None:
         process.launch()
     for process in processes:
         process.wait_ready()
+
+
+def _victim(process: ServiceProcess) -> Victim:
+    crash = process.restart_after_kill9
+    return Victim(process.name, lambda: process.running, crash, process.freeze, process.thaw)
 
 
 def _is_ready(edge: ServiceProcess) -> bool:

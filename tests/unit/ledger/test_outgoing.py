@@ -31,8 +31,10 @@ def test_an_answer_ends_it_once() -> None:
     requests = Requests()
     requests.add({"id": "m"}, 0.0)
     assert "m" in requests
-    assert requests.answered("m")
-    assert not requests.answered("m")
+    request = requests.answered("m")
+    assert request is not None
+    assert request.made_s == 0.0
+    assert requests.answered("m") is None
     assert len(requests) == 0
 
 
