@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import math
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -42,20 +42,19 @@ class Chaos:
     Args:
         elapsed_s: Seconds from the start of the run.
         rng: Chooses.
+        sleep: Waits, in seconds of that clock.
     """
 
-    def __init__(self, elapsed_s: Callable[[], float], rng: random.Random) -> None:
+    def __init__(
+        self,
+        elapsed_s: Callable[[], float],
+        rng: random.Random,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
         self.events: list[Event] = []
         self._elapsed_s = elapsed_s
+        self._sleep = sleep
         self._rng = rng
-
-    def count(self, what: str) -> int:
-        return sum(event.what == what for event in self.events)
-
-    @property
-    def last_back_s(self) -> float:
-        """When the last thing that was done was over; 0: nothing was."""
-        return max((event.back_s for event in self.events), default=0.0)
 
     async def kill(
         self, victims: Sequence[Victim], every_s: float, at_once: int, freeze_s: float, until_s: float
@@ -72,7 +71,7 @@ class Chaos:
         for freezing in itertools.cycle((False, freeze_s > 0)):
             if at_s > until_s:
                 return
-            await asyncio.sleep(at_s - self._elapsed_s())
+            await self._sleep(at_s - self._elapsed_s())
             chosen = {victim.name: victim for victim in itertools.islice(drawn, at_once)}.values()
             acts = [self._freeze_one(victim, freeze_s) if freezing else self._kill_one(victim) for victim in chosen]
             await asyncio.gather(*acts)
@@ -91,7 +90,7 @@ class Chaos:
         at_s = self._elapsed_s()
         victim.freeze()
         try:
-            await asyncio.sleep(for_s)
+            await self._sleep(for_s)
         finally:
             victim.thaw()
         self.events.append(Event(at_s, "freeze", victim.name, self._elapsed_s()))
@@ -104,10 +103,10 @@ class Chaos:
             if at_s + lasts_s > until_s:
                 return
             doors = await asyncio.to_thread(acts[what], fraction)
-            await asyncio.sleep(lasts_s)
+            await self._sleep(lasts_s)
             await asyncio.to_thread(proxy.restore)
             self.events.append(Event(at_s, what, f"doors {doors}", self._elapsed_s()))
-            await asyncio.sleep(for_s)
+            await self._sleep(for_s)
 
     async def raise_the_fallen(self, victims: Sequence[Victim]) -> None:
         """Start again what ended by itself, and note it: nothing may."""
