@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tests.ledger.system import Victim
+from tests.ledger.threads import in_thread
 from tests.support.tcp_proxy import TcpProxy
 
 # One in three is of the other kind: the connection stays open, and nothing arrives.
@@ -83,7 +84,7 @@ class Chaos:
 
     async def _kill_one(self, victim: Victim) -> None:
         at_s, what = self._elapsed_s(), "kill" if victim.runs() else "fell"
-        await asyncio.to_thread(victim.crash)
+        await in_thread(victim.crash)
         self.events.append(Event(at_s, what, victim.name, self._elapsed_s()))
 
     async def _freeze_one(self, victim: Victim, for_s: float) -> None:
@@ -102,9 +103,9 @@ class Chaos:
             at_s, lasts_s = self._elapsed_s(), for_s * (SWALLOW_LASTS if what == "swallow" else 1)
             if at_s + lasts_s > until_s:
                 return
-            doors = await asyncio.to_thread(acts[what], fraction)
+            doors = await in_thread(acts[what], fraction)
             await self._sleep(lasts_s)
-            await asyncio.to_thread(proxy.restore)
+            await in_thread(proxy.restore)
             self.events.append(Event(at_s, what, f"doors {doors}", self._elapsed_s()))
             await self._sleep(for_s)
 

@@ -19,6 +19,7 @@ from tests.ledger.history import HistoryRefused, read_histories
 from tests.ledger.report import Report
 from tests.ledger.self_check import self_check
 from tests.ledger.system import System
+from tests.ledger.threads import in_thread
 from tests.ledger.verdict import faults_of, rows_of
 from tests.ledger.world import World
 
@@ -207,9 +208,9 @@ class Run:
 async def run(plan: Plan, world: World) -> Report:
     """Start a world, carry out a plan, and stop the world; its mishaps are in the report."""
     try:
-        await asyncio.to_thread(world.start)
+        await in_thread(world.start)
         report = await Run(plan, world).carry_out()
-        report.mishaps.extend(await asyncio.to_thread(world.stop))
+        report.mishaps.extend(await in_thread(world.stop))
     finally:
         if isinstance(world, System):
             world.kill()
