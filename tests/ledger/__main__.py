@@ -89,6 +89,8 @@ def go(plan: Plan, world: System | Running, json_file: Path | None) -> int:
         report = asyncio.run(interruptible(plan, world))
     except (NobodyJoined, LedgerIsBlind, AssertionError) as failure:
         sys.stderr.write(f"ledger: {failure}\n")
+    except ExceptionGroup as failures:
+        sys.stderr.write(f"ledger: {'; '.join(str(failure) for failure in failures.exceptions)}\n")
     except (KeyboardInterrupt, asyncio.CancelledError):
         sys.stderr.write("ledger: interrupted\n")
     else:

@@ -30,6 +30,7 @@ class Report:
         published_s: When publishing ended, in seconds from its start.
         settled_s: When every client was connected and had everything; None: never.
         mishaps: What went wrong beside the books, in words.
+        failed_starts: Processes that ended at a start, and were started again.
     """
 
     plan: Plan
@@ -44,6 +45,7 @@ class Report:
     load: Load
     mishaps: list[str]
     proxy: ProxyCounters | None
+    failed_starts: dict[str, int]
 
     @property
     def passed(self) -> bool:
@@ -94,6 +96,7 @@ class Report:
             "cuts": self.count("cut"),
             "swallows": self.count("swallow"),
             "fell_by_themselves": self.count("fell"),
+            "failed_starts": self.failed_starts,
             "published_s": round(self.published_s, 1),
             "catching_up_s": None if self.catching_up_s is None else round(self.catching_up_s, 2),
             "generator_cpu_per_wall": round(self.load.cpu_per_wall, 2),

@@ -113,6 +113,7 @@ class Run:
             mishaps: list[str] = []
             histories = await self._histories(mishaps)
             rows = rows_of(self._books)
+        system = self._world if isinstance(self._world, System) else None
         return Report(
             plan=self._plan,
             checked=checked,
@@ -125,7 +126,8 @@ class Run:
             settled_s=settled_s,
             load=load,
             mishaps=mishaps,
-            proxy=self._world.proxy.counters if isinstance(self._world, System) and self._world.proxy else None,
+            proxy=system.proxy.counters if system and system.proxy else None,
+            failed_starts=dict(system.failed_starts) if system else {},
         )
 
     @contextlib.asynccontextmanager

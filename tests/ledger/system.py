@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from tests.support.waiting import wait_until
 
 DEVELOPMENT_KEY: Final = "valid-test-key"
 READY_DEADLINE_S: Final = 60.0
+MAX_STARTS: Final = 10
 NO_LIMITS: Final = {"frames-per-second": 0, "bytes-per-second": 0}
 LOG_TAIL: Final = 2000
 
@@ -70,6 +72,7 @@ class System:
     ) -> None:
         self.account = Account(DEVELOPMENT_KEY, "ledger", "ledger")
         self.proxy: TcpProxy | None = None
+        self.failed_starts: Counter[str] = Counter()
         self._directory = directory
         self._doors = doors
         self._token = secrets.token_hex(24)
@@ -97,11 +100,30 @@ class System:
 
     @property
     def victims(self) -> list[Victim]:
-        services = [_victim(process) for process in self.processes]
+        services = [self._victim(process) for process in self.processes]
         redis = self._redis
         if redis is None:
             return services
         return [*services, Victim("redis", lambda: redis.running, redis.restart, redis.freeze, redis.thaw)]
+
+    def _victim(self, process: ServiceProcess) -> Victim:
+        def crash() -> None:
+            process.kill9()
+            self._supervised_start(process)
+
+        return Victim(process.name, lambda: process.running, crash, process.freeze, process.thaw)
+
+    def _supervised_start(self, process: ServiceProcess) -> None:
+        """Start, and start again what ends at its start, as every supervisor does: Redis may not be ready yet."""
+        for _ in range(MAX_STARTS - 1):
+            process.launch()
+            try:
+                return process.wait_ready()
+            except AssertionError:
+                if process.running:
+                    raise
+                self.failed_starts[process.name] += 1
+        return process.start()
 
     def start(self) -> None:
         """Start everything, and return when every edge can deliver."""
@@ -157,11 +179,6 @@ def start_together(processes: Sequence[ServiceProcess]) -> None:
         process.launch()
     for process in processes:
         process.wait_ready()
-
-
-def _victim(process: ServiceProcess) -> Victim:
-    crash = process.restart_after_kill9
-    return Victim(process.name, lambda: process.running, crash, process.freeze, process.thaw)
 
 
 def _is_ready(edge: ServiceProcess) -> bool:

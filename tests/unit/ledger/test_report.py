@@ -37,6 +37,7 @@ def report(books: Books, **more: Any) -> Report:
         load=Load(wall_s=10.0, cpu_s=2.5),
         mishaps=[],
         proxy=None,
+        failed_starts={},
     )
     return replace(made, **more)
 
