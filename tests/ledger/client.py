@@ -154,6 +154,8 @@ class LedgerClient:
         last = self.positions[channel]
         if place.epoch == last.epoch and place.offset <= last.offset:
             self.book.members[channel].drop(message_id, place)
+            where = f"{self.book.client_id} in {channel}, connection {self.book.connections}"
+            self.book.surprises[f"delivered again or late: {where}"] += 1
             return False
         self.positions[channel] = place
         self.book.members[channel].accept(message_id, place)
