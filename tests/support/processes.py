@@ -26,6 +26,7 @@ class ServiceProcess:
         flags: `{"data-dir": ...}` becomes `--data-dir ...`.
         variables: Added to the environment.
         name: Of its files; the module's unless several of one module run.
+        port: To listen on; 0: any free one.
     """
 
     def __init__(
@@ -35,10 +36,11 @@ class ServiceProcess:
         flags: Mapping[str, object],
         variables: Mapping[str, str],
         name: str | None = None,
+        port: int = 0,
     ) -> None:
         self.module = module
         self.name = name or module
-        self.port = 0
+        self.port = port
         self.log_file = directory / f"{self.name}.log"
         self._ready_file = directory / f"{self.name}.ready"
         self._flags = dict(flags)
@@ -60,7 +62,7 @@ class ServiceProcess:
         return self._process.pid
 
     def start(self) -> None:
-        """Start, and return when it listens: on any port the first time, then always on that one."""
+        """Start, and return when it listens: the first time on the port that was asked for, then always on that one."""
         self.launch()
         self.wait_ready()
 
