@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import ResponseError
+from redis.exceptions import BusyLoadingError, ResponseError
 
 MIN_MAJOR_VERSION: Final = 7
 NO_REPLICATION_ID: Final = "0" * 40
@@ -53,9 +53,16 @@ class RedisFacts(NamedTuple):
 
 
 async def read_facts(connection: AbstractConnection) -> RedisFacts:
-    """Ask a server, on a connection with protocol 2; raises what connections raise."""
+    """Ask a server, on a connection with protocol 2.
+
+    Raises:
+        BusyLoadingError: it has begun, and still reads its data.
+        RedisError: or whatever else connections raise.
+    """
     await connection.send_command("INFO", check_health=False)
     info = _parsed(await connection.read_response(disable_decoding=True))
+    if info.get("loading") == "1":
+        raise BusyLoadingError("Redis still loads its data")
     keeps = info.get("aof_enabled") == "1" and await _flushes_always(connection)
     return RedisFacts(
         run=info.get("run_id", ""),

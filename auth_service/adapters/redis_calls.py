@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import AskError, MovedError, NoScriptError, RedisError
+from redis.exceptions import AskError, BusyLoadingError, MovedError, NoScriptError, RedisError
 
 from auth_service.adapters import metrics
 from auth_service.adapters.redis_connections import REFUSALS, Line, RedisConnections
@@ -33,6 +33,8 @@ MAX_WAITING_CALLS: Final = 1024
 STAMP_BYTES: Final = 8
 # Between two tries of what is refused while masters change or a slot moves.
 REFUSED_PAUSE_S: Final = 0.05
+# Between two looks at a server that still loads its data, at the start.
+LOADING_PAUSE_S: Final = 0.1
 # Of what is left of a call's time, so that a change that too few replicas have can be told from one that nothing is known of.
 _REPLICAS_SHARE: Final = 0.8
 _UNAVAILABLE: Final = "the key store did not answer; the call may be repeated"
@@ -183,7 +185,11 @@ class RedisCalls:
             options["socket_keepalive"] = True
         master = RedisMaster(address, self._home[0], options)
         self._connections = RedisConnections(address, master, options, self._move_in)
-        return await self._on_master(lambda line: read_facts(line.connection))
+        while True:
+            try:
+                return await self._on_master(lambda line: read_facts(line.connection))
+            except BusyLoadingError:  # it has begun, and will answer soon
+                await asyncio.sleep(LOADING_PAUSE_S)
 
     async def _move_in(self, line: Line, facts: RedisFacts) -> None:
         """Note that a server process has the store now; one of a Cluster that is asked as a single one has not."""

@@ -28,7 +28,7 @@ from session_service.adapters.metrics_prometheus import StreamMetrics
 from session_service.adapters.publishing import Publisher
 from session_service.adapters.replay import Replay
 from session_service.core.channel import Channel
-from session_service.core.errors import InternalError, InvalidField, SessionError
+from session_service.core.errors import EngineUnavailable, InternalError, InvalidField, SessionError
 from session_service.core.model import NewMessage, Position, Stored
 from session_service.core.sessions import Edge, Session
 from session_service.core.topic import (
@@ -68,7 +68,7 @@ class EdgeCommands:
         self._replies = EdgeReplies(outbox, metrics)
         self._tasks = EdgeTasks(self._replies)
         self._holds = ReplayHolds(self._replies)
-        self._resubscriptions = Resubscriptions(live, edge, self._replies, self._tasks, self._holds)
+        self._resubscriptions = Resubscriptions(live, edge, self._replies, self._holds)
         opening = SessionOpening(live, edge, self._replies, self._tasks, self._holds, self._resubscriptions)
         self._joining: dict[tuple[int, str], list[pb.Command]] = {}
         self._handlers: Mapping[str, Callable[[pb.Command], None]] = {
@@ -102,6 +102,7 @@ class EdgeCommands:
     def close(self) -> None:
         """Give up what is under way."""
         self._tasks.close()
+        self._resubscriptions.close()
 
     # Sessions.
 
@@ -280,5 +281,5 @@ class EdgeCommands:
     def _session(self, command: pb.Command) -> Session:
         session = self._edge.sessions.get(command.session)
         if session is None:
-            raise InvalidField("session", f"{command.session} is not open on this stream")
+            raise EngineUnavailable(f"session {command.session} is not open on this stream")
         return session

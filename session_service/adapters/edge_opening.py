@@ -7,6 +7,7 @@ given up, or its client would stay connected and hear nothing. It is tried again
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from functools import partial
 from typing import NamedTuple
 
@@ -61,6 +62,7 @@ class SessionOpening:
         self._tasks = tasks
         self._holds = holds
         self._resubscriptions = resubscriptions
+        self._attempts: Counter[Session] = Counter()
 
     def begin(self, command: pb.Command) -> None:
         """Begin to open a session; raises InvalidField."""
@@ -81,6 +83,7 @@ class SessionOpening:
             codec.position_of(wanted.broadcasts) if wanted.HasField("broadcasts") else None,
             codec.position_of(wanted.inbox) if wanted.HasField("inbox") else None,
         )
+        self._attempts[session] += 1
         self._holds.hold(session)
         self._live.when_active(
             broadcast_topic(facts.domain, facts.workspace),
@@ -105,7 +108,7 @@ class SessionOpening:
         work = self._finish(command, session, since, broadcasts, inbox)
         if self._tasks.spawn(command.ref, session.number, work) is None:
             broadcasts.pins -= 1
-            self._holds.release(session)
+            self._ended(session)
             self._give_up(command, session)
 
     def _inbox_failed(self, command: pb.Command, session: Session, broadcasts: Channel, error: SessionError) -> None:
@@ -113,16 +116,27 @@ class SessionOpening:
         self._failed(command, session, error)
 
     def _failed(self, command: pb.Command, session: Session, error: SessionError) -> None:
-        self._holds.release(session)
+        self._ended(session)
         self._give_up(command, session)
         self._replies.fail(command.ref, session.number, error)
 
     def _give_up(self, command: pb.Command, session: Session) -> None:
-        """Forget a session that could not be opened; one that lives already is tried again."""
+        """Forget a session that could not be opened; one that lives already is tried again.
+
+        An edge that had no answer in time asks once more: what became of an earlier attempt is then no matter.
+        """
         if command.ref:
-            self._live.announce(self._live.hub.close_session(session))
+            if not session.topics and not self._attempts[session]:
+                self._live.announce(self._live.hub.close_session(session))
         elif not self._replies.closed:
             asyncio.get_running_loop().call_later(RETRY_S, self._retry, command, session)
+
+    def _ended(self, session: Session) -> None:
+        """Note the end of an attempt."""
+        self._attempts[session] -= 1
+        if not self._attempts[session]:
+            del self._attempts[session]
+            self._holds.release(session)
 
     def _retry(self, command: pb.Command, session: Session) -> None:
         if session.open and not self._replies.closed:
@@ -132,6 +146,7 @@ class SessionOpening:
         self, command: pb.Command, session: Session, since: StandingPositions, broadcasts: Channel, inbox: Channel
     ) -> None:
         """Find what was missed, then make the session a member of both standing channels in one step."""
+        failure: SessionError | None = None
         inbox.pins += 1
         try:
             past = await self._past(session, since, broadcasts, inbox)
@@ -140,13 +155,15 @@ class SessionOpening:
                 past = await self._past(session, since, broadcasts, inbox)
             if session.open:
                 self._enter(command.ref, session, (broadcasts, inbox), past)
-        except SessionError:
-            self._give_up(command, session)
-            raise
+        except SessionError as error:
+            failure = error
         finally:
             inbox.pins -= 1
             broadcasts.pins -= 1
-            self._holds.release(session)
+            self._ended(session)
+        if failure is not None:
+            self._give_up(command, session)
+            raise failure
 
     async def _past(
         self, session: Session, since: StandingPositions, broadcasts: Channel, inbox: Channel

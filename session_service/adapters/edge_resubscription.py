@@ -7,7 +7,6 @@ until it succeeds: meanwhile the edge's members of the channel hear nothing.
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from typing import Final
 
 from tidewire.session.v1 import edge_stream_pb2 as pb
@@ -17,10 +16,9 @@ from session_service.adapters import grpc_codec as codec
 from session_service.adapters import replay
 from session_service.adapters.edge_replay import ReplayHolds
 from session_service.adapters.edge_replies import EdgeReplies
-from session_service.adapters.edge_tasks import EdgeTasks
 from session_service.adapters.live_channels import LiveChannels
 from session_service.core.channel import Channel
-from session_service.core.errors import SessionError
+from session_service.core.errors import InternalError, SessionError
 from session_service.core.model import Position, RecoveryFailure
 from session_service.core.sessions import Edge
 from session_service.core.topic import parse_topic
@@ -28,6 +26,8 @@ from session_service.core.topic import parse_topic
 log = get_logger("session_service.edge_resubscription")
 
 RETRY_S: Final = 0.5
+AT_ONCE: Final = 1000
+"""Resubscriptions of one edge that may ask the engine at the same time."""
 
 
 class Resubscriptions:
@@ -37,19 +37,22 @@ class Resubscriptions:
         live: Channels and engine.
         edge: Who is attached.
         replies: Where events go.
-        tasks: Runs what waits.
-        holds: The end of the replay waits for resubscriptions.
+        holds: The end of the replay waits for the first attempt of each.
     """
 
-    def __init__(
-        self, live: LiveChannels, edge: Edge, replies: EdgeReplies, tasks: EdgeTasks, holds: ReplayHolds
-    ) -> None:
+    def __init__(self, live: LiveChannels, edge: Edge, replies: EdgeReplies, holds: ReplayHolds) -> None:
         self._live = live
         self._edge = edge
         self._replies = replies
-        self._tasks = tasks
         self._holds = holds
         self._under_way: dict[str, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._places = asyncio.Semaphore(AT_ONCE)
+
+    def close(self) -> None:
+        """Give up what is under way."""
+        for task in self._tasks:
+            task.cancel()
 
     def busy(self, *topics: str) -> asyncio.Task[None] | None:
         """Return a resubscription under way of one of the topics: until it ends, nobody joins there."""
@@ -60,33 +63,64 @@ class Resubscriptions:
         wanted = command.resubscribe
         parse_topic(wanted.topic)
         self._live.hub.confirm(self._edge, wanted.topic, wanted.sessions)
+        self._pause(wanted.topic)
         held = object()
         self._holds.hold(held)
-        channel = self._live.hub.channels.get(wanted.topic)
+        task = asyncio.get_running_loop().create_task(self._run(command, held, self._under_way.get(wanted.topic)))
+        self._under_way[wanted.topic] = task
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, command: pb.Command, held: object, earlier: asyncio.Task[None] | None) -> None:
+        """Try until it succeeds; what the edge was given by a failed attempt it knows by its offset."""
+        topic = command.resubscribe.topic
+        try:
+            if earlier is not None:
+                await asyncio.wait([earlier])
+                self._pause(topic)
+            while not self._replies.closed:
+                try:
+                    async with self._places:
+                        await self._catch_up(command, await self._channel(topic))
+                    return
+                except SessionError as error:
+                    log.warning("resubscription failed", topic=topic, cause=str(error))
+                    self._replies.count_failure()
+                self._holds.release(held)
+                await asyncio.sleep(RETRY_S)
+        except Exception:
+            log.exception("resubscription failed", topic=topic)
+            self._replies.fail(command.ref, 0, InternalError())
+        finally:
+            if self._under_way.get(topic) is asyncio.current_task():
+                del self._under_way[topic]
+            self._holds.release(held)
+
+    def _pause(self, topic: str) -> None:
+        channel = self._live.hub.channels.get(topic)
         if channel is not None:
             channel.pause(self._edge)
-        self._live.when_active(wanted.topic, partial(self._active, command, held), partial(self._failed, command, held))
 
-    def _active(self, command: pb.Command, held: object, channel: Channel) -> None:
-        channel.pause(self._edge)
-        earlier = self._under_way.get(channel.topic)
-        task = self._tasks.spawn(command.ref, 0, self._catch_up(command, held, channel, earlier))
-        if task is None:
-            self._holds.release(held)
-            self._retry_later(command)
-        else:
-            self._under_way[channel.topic] = task
+    async def _channel(self, topic: str) -> Channel:
+        """Return the channel, brought to life if need be; raises SessionError."""
+        active: asyncio.Future[Channel] = asyncio.get_running_loop().create_future()
 
-    async def _catch_up(
-        self, command: pb.Command, held: object, channel: Channel, earlier: asyncio.Task[None] | None
-    ) -> None:
+        def then(channel: Channel) -> None:
+            if not active.done():
+                active.set_result(channel)
+
+        def failed(error: SessionError) -> None:
+            if not active.done():
+                active.set_exception(error)
+
+        self._live.when_active(topic, then, failed)
+        return await active
+
+    async def _catch_up(self, command: pb.Command, channel: Channel) -> None:
         """Say where the edge goes on, send what it missed as deliveries, and make it live at the head in one step."""
         wanted = command.resubscribe
         channel.pins += 1
         try:
-            if earlier is not None and not earlier.done():
-                await asyncio.wait([earlier])
-                channel.pause(self._edge)
             start, failure = await replay.begin(self._live.engine, channel, codec.position_of(wanted.position))
             self._tell(command, Position(channel.epoch, start), failure)
             await self._deliver_missed(command, channel, start)
@@ -96,13 +130,8 @@ class Resubscriptions:
                 changes += self._live.join(session, channel, watch=watch, first=start)
             channel.resume(self._edge)
             self._live.announce(changes, resumed=True)
-        except SessionError as error:
-            self._failed(command, held, error)
         finally:
             channel.pins -= 1
-            if self._under_way.get(channel.topic) is asyncio.current_task():
-                del self._under_way[channel.topic]
-            self._holds.release(held)
 
     def _tell(self, command: pb.Command, position: Position, failure: RecoveryFailure | None) -> None:
         answer = pb.Resubscribed(
@@ -136,18 +165,3 @@ class Resubscriptions:
             await self._replies.drained()
         for message in channel.ring.after(after):
             self._replies.tell(pb.Event(delivery=codec.message(message)))
-
-    def _failed(self, command: pb.Command, held: object, error: SessionError) -> None:
-        log.warning("resubscription failed", topic=command.resubscribe.topic, cause=str(error))
-        self._replies.count_failure()
-        self._holds.release(held)
-        self._retry_later(command)
-
-    def _retry_later(self, command: pb.Command) -> None:
-        if not self._replies.closed:
-            asyncio.get_running_loop().call_later(RETRY_S, self._retry, command)
-
-    def _retry(self, command: pb.Command) -> None:
-        """Resubscribe again. What the edge was given meanwhile it knows by its offset, and does not take twice."""
-        if not self._replies.closed and command.resubscribe.topic not in self._under_way:
-            self.begin(command)

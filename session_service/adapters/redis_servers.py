@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Final
+
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import BusyLoadingError
 
 from service_runtime.logs import get_logger
 from service_runtime.redis_address import Node, RedisAddress, Topology
-from service_runtime.redis_facts import read_facts
+from service_runtime.redis_facts import RedisFacts, read_facts
 from session_service.adapters.redis_asking import Lanes
 from session_service.adapters.redis_cluster_lanes import ClusterLanes
 from session_service.adapters.redis_lane import Lane, OnGroup, OnRedirects
@@ -19,6 +24,8 @@ from session_service.adapters.redis_slots import SlotMap
 from session_service.core.errors import EngineUnavailable
 
 log = get_logger("session_service.engine_redis")
+
+LOADING_S: Final = 0.1
 
 
 class RedisServers:
@@ -100,11 +107,12 @@ class RedisServers:
             log.info("the message store is a Redis Cluster", store=self._address.shown)
             self._address = replace(self._address, topology=Topology.CLUSTER)
 
-    @staticmethod
-    async def _check(dialer: Dialer) -> bool:
+    async def _check(self, dialer: Dialer) -> bool:
+        """Return whether a server is one of a Cluster; one that still loads its data is waited for."""
         connection = await dialer.dial()
         try:
-            facts = await read_facts(connection)
+            async with asyncio.timeout(self._timeout_s):
+                facts = await _loaded(connection)
         except FAULTS as error:
             raise EngineUnavailable(f"the message store does not answer: {type(error).__name__}") from None
         finally:
@@ -114,3 +122,11 @@ class RedisServers:
         for danger in facts.dangers:
             log.warning(f"the message store's Redis {danger}")
         return facts.is_cluster
+
+
+async def _loaded(connection: AbstractConnection) -> RedisFacts:
+    while True:
+        try:
+            return await read_facts(connection)
+        except BusyLoadingError:
+            await asyncio.sleep(LOADING_S)

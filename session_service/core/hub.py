@@ -85,9 +85,10 @@ class Hub:
         return session, changes
 
     def close_session(self, session: Session) -> list[PresenceChange]:
-        """Forget a session; return the channels that its client went from."""
+        """Forget a session; return the channels that its client went from. Idempotent."""
         session.open = False
-        session.edge.sessions.pop(session.number, None)
+        if session.edge.sessions.get(session.number) is session:
+            del session.edge.sessions[session.number]
         return [change for topic in list(session.topics) for change in self.leave(session, topic)]
 
     def sessions_of(self, domain: str, workspace: str, client_id: str) -> list[Session]:

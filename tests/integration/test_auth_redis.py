@@ -14,6 +14,7 @@ from pathlib import Path
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from redis.exceptions import RedisError
 
 from auth_service.adapters import redis_calls
 from auth_service.adapters.store_redis import RedisKeyStore
@@ -310,6 +311,31 @@ async def test_a_watcher_that_was_away_is_told_of_a_server_that_may_lack_changes
     for each in (store, other):
         await each.close()
     server.stop()
+
+
+async def test_a_redis_that_still_loads_is_waited_for(tmp_path: Path) -> None:
+    server = RedisServer(tmp_path / "redis", access=RedisAccess(PASSWORD))
+    server.start()
+    store = await opened(server, "loads")
+    for number in range(20):
+        await store.create(a_record(f"k{number}"))
+    await store.close()
+    await asyncio.to_thread(server.prepare_slow_launch)
+    server.kill9()
+    server.launch_slowly(1.5)
+    await eventually(lambda: asyncio.to_thread(loads, server), what="it loads")
+    store = await opened(server, "loads")
+    assert await store.revision() == 20
+    await store.close()
+    server.stop()
+
+
+def loads(server: RedisServer) -> bool:
+    """Return whether a server is there and still loads its data."""
+    try:
+        return server.info("persistence").get("loading") == "1"
+    except RedisError:
+        return False
 
 
 async def test_a_store_of_a_later_version_is_refused(redis: RedisServer) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from session_service.core.canary import canary_topic
 from session_service.core.errors import EngineTimeout, EngineUnavailable, SessionError
@@ -273,6 +274,27 @@ async def test_a_server_that_is_away_stored_nothing(server: RedisServer, user: E
             await answer
     server.start()
     assert (await stored_at_last(user)).offset == 2
+
+
+async def test_a_server_that_still_loads_is_waited_for(bench: RedisBench, server: RedisServer) -> None:
+    user = await bench.open()
+    await user.fill(50)
+    await user.close()
+    await asyncio.to_thread(server.prepare_slow_launch)
+    server.kill9()
+    server.launch_slowly(1.5)
+    await eventually(lambda: asyncio.to_thread(loads, server), what="it loads")
+    again = await bench.open()
+    assert (await again.append()).offset == 51
+    assert len({message.epoch for message in (await again.read()).messages}) == 1
+
+
+def loads(server: RedisServer) -> bool:
+    """Return whether a server is there and still loads its data."""
+    try:
+        return server.info("persistence").get("loading") == "1"
+    except RedisError:
+        return False
 
 
 async def test_an_engine_without_a_server_does_not_start(server: RedisServer, bench: RedisBench) -> None:

@@ -26,6 +26,7 @@ PORTS = range(20_000, 32_000)
 START_DEADLINE_S = 15.0
 STOP_DEADLINE_S = 10.0
 COMMAND_TIMEOUT_S = 5.0
+FILLERS = 500
 
 
 def free_port() -> int:
@@ -99,6 +100,20 @@ class RedisServer:
             self._process = subprocess.Popen(
                 [PROGRAM, *self.arguments()], stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
+
+    def launch_slowly(self, seconds: float) -> None:
+        """Start it without waiting, so that it takes about so long to load what it has; see `prepare_slow_launch`."""
+        delay_us = str(int(seconds * 1_000_000 / FILLERS))
+        before = self.options
+        self.options = {**before, "key-load-delay": delay_us, "loading-process-events-interval-bytes": "1024"}
+        self.launch()
+        self.options = before
+
+    def prepare_slow_launch(self) -> None:
+        """Give it many keys, where they are loaded one by one; to be called before it ends."""
+        self.command("EVAL", "for n = 1, ARGV[1] do redis.call('SET', 'filler:' .. n, 'filler') end", 0, FILLERS)
+        self.command("BGREWRITEAOF")
+        wait_until(lambda: self.info("persistence")["aof_rewrite_in_progress"] == "0", what="the file is rewritten")
 
     def wait_ready(self) -> None:
         """Return when it answers."""

@@ -173,6 +173,7 @@ class Authentication:
             self._link.close(connection.number)
             return
         if not isinstance(answer, Opened):
+            self._link.close(connection.number)  # an opening that comes about late is not to last
             self._refuse(connection, failure_error(answer, repeat_is_safe=True), envelope.id)
             return
         connection.move(State.AUTHENTICATED)

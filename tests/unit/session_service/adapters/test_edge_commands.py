@@ -156,7 +156,43 @@ async def test_closing_a_session_ends_its_memberships(world: EdgeWorld) -> None:
     world.engine.say(INBOX)
     await stream.settled()
     assert stream.kinds("session_opened", "joined", "canary_returned") == []
-    assert reason(await stream.publish()) == "INVALID_FIELD"
+    assert reason(await stream.publish()) == "ENGINE_UNAVAILABLE"
+
+
+async def test_an_attempt_to_open_that_fails_late_does_not_end_the_session_that_another_opened(
+    world: EdgeWorld,
+) -> None:
+    """The edge had no answer in time, gave up, and opens again under the same number, as its client asked once more."""
+    stream = world.attach()
+    world.engine.fill(INBOX, 2)
+    world.engine.stepwise = True
+    first = stream.send(1, open_session=an_opening(session_id="s-1", inbox=at(0)))
+    turn = await world.engine.next_read()
+    stream.send(1, silent=True, close_session=pb.CloseSession())
+    second = stream.send(1, open_session=an_opening(session_id="s-2", inbox=at(0)))
+    (await world.engine.next_read()).set_result(None)
+    world.engine.run_freely()
+    turn.set_exception(EngineTimeout())
+    assert (await stream.answer(second)).HasField("session_opened")
+    assert reason(await stream.answer(first)) == "ENGINE_TIMEOUT"
+    assert (await stream.join()).position.offset == 0
+
+
+async def test_an_attempt_to_open_that_fails_leaves_the_session_to_one_that_is_under_way(world: EdgeWorld) -> None:
+    """The edge repeats the same opening before the first attempt has ended."""
+    stream = world.attach()
+    world.engine.fill(INBOX, 2)
+    world.engine.stepwise = True
+    first = stream.send(1, open_session=an_opening(session_id="s-1", inbox=at(0)))
+    turn = await world.engine.next_read()
+    second = stream.send(1, open_session=an_opening(session_id="s-1", inbox=at(0)))
+    other = await world.engine.next_read()
+    turn.set_exception(EngineTimeout())
+    assert reason(await stream.answer(first)) == "ENGINE_TIMEOUT"
+    other.set_result(None)
+    world.engine.run_freely()
+    assert (await stream.answer(second)).HasField("session_opened")
+    assert (await stream.join()).position.offset == 0
 
 
 # Joining.
@@ -282,7 +318,7 @@ async def test_reserved_and_bad_names_cannot_be_joined(world: EdgeWorld, topic: 
 
 async def test_a_join_of_no_session_is_refused(world: EdgeWorld) -> None:
     stream = world.attach()
-    assert reason(await stream.ask(7, join=pb.Join(topic=TOPIC))) == "INVALID_FIELD"
+    assert reason(await stream.ask(7, join=pb.Join(topic=TOPIC))) == "ENGINE_UNAVAILABLE"
 
 
 async def test_an_engine_that_is_away_fails_a_join_and_the_next_may_succeed(world: EdgeWorld) -> None:
@@ -653,6 +689,26 @@ async def test_joins_wait_for_a_resubscription_of_their_channel(world: EdgeWorld
     assert stream.offsets() == [2, 3, 4, 5, 6]
     kinds = stream.kinds("session_opened", "canary_returned")
     assert kinds == ["resubscribed", *["delivery"] * 4, "joined", "delivery"]
+
+
+async def test_joins_wait_for_a_resubscription_that_is_tried_again(
+    world: EdgeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else who joins would be sent what the others of the edge have missed."""
+    monkeypatch.setattr("session_service.adapters.edge_resubscription.RETRY_S", 0.05)
+    world.engine.fill(TOPIC, 4)
+    stream = await world.session()
+    await stream.open(2, "bob")
+    world.engine.stepwise = True
+    stream.send(silent=True, resubscribe=pb.Resubscribe(topic=TOPIC, position=at(1), sessions=[1]))
+    turn = await world.engine.next_read()
+    world.engine.run_freely()
+    turn.set_exception(EngineTimeout())
+    while world.metrics.failed._value.get() == 0:
+        await stream.settled()
+    joined = stream.send(2, join=pb.Join(topic=TOPIC))
+    assert (await stream.answer(joined)).joined.position.offset == 4
+    assert stream.kinds("session_opened", "canary_returned") == ["resubscribed", *["delivery"] * 3, "joined"]
 
 
 async def test_two_resubscriptions_of_a_channel_come_one_after_the_other(world: EdgeWorld) -> None:
