@@ -27,8 +27,11 @@ Words = str | bytes | int
 
 async def call(connection: AbstractConnection, *words: Words) -> Any:
     """Run a command on a connection."""
-    await connection.send_command(*words)
-    return await connection.read_response()
+    try:
+        await connection.send_command(*words)
+        return await connection.read_response()
+    except RuntimeError as error:  # of uvloop, when something is written to a closed transport
+        raise RedisConnectionError(str(error)) from None
 
 
 class RedisMaster:

@@ -141,7 +141,7 @@ class Lane:
             group = [self._queue.popleft() for _ in range(min(len(self._queue), self._max_group))]
             if group:
                 started_s = time.monotonic()
-                replies = await self._exchange(group)
+                replies = await self._exchange_surely(group)
                 self._on_group(len(group), time.monotonic() - started_s)
                 redirects: list[tuple[Asked, Redirect]] = []
                 for asked, reply in zip(group, replies, strict=True):
@@ -154,6 +154,15 @@ class Lane:
             if not self._queue:
                 self._wanted.clear()
                 self._idle.set()
+
+    async def _exchange_surely(self, group: Sequence[Asked]) -> list[Reply | SessionError]:
+        """Return what became of each command; a defect costs one group, never the lane."""
+        try:
+            return await self._exchange(group)
+        except Exception:
+            log.exception("a group of commands failed")
+            await self._wire.drop()
+            return [EngineTimeout()] * len(group)
 
     async def _exchange(self, group: Sequence[Asked]) -> list[Reply | SessionError]:
         """Send a group and return what became of each command.

@@ -15,8 +15,8 @@ from session_service.core.errors import EngineUnavailable
 
 MAX_CONNECT_S: Final = 2.0
 
-FAULTS: Final = (RedisError, OSError, TimeoutError, asyncio.IncompleteReadError)
-"""What a connection that does not work raises."""
+FAULTS: Final = (RedisError, OSError, TimeoutError, asyncio.IncompleteReadError, RuntimeError)
+"""What a connection that does not work raises; RuntimeError: uvloop, when something is written to a closed transport."""
 
 
 class Dialer(Protocol):

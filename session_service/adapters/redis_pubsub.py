@@ -129,7 +129,10 @@ class PubSub:
                 continue
             pause_s = FIRST_PAUSE_S
             self._connection = connection
-            await self._listen(connection)
+            try:
+                await self._listen(connection)
+            except Exception:
+                log.exception("listening to the message store failed")
             self._connection = None
             self._on_trouble()
             await asyncio.sleep(pause_s)
