@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -11,6 +12,13 @@ from tests.support.key_admin import KeyAdmin, MadeKey
 from tests.support.protocol_client import Clients
 from tests.support.services import Gateway
 from tests.support.target import Target
+
+
+def pytest_configure() -> None:
+    """Have processes that tests start end by signals, also when whoever runs the tests ignores them (`nohup`, `&`)."""
+    for number, action in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, action)
 
 
 def _run_gateway(gateway: Gateway) -> Iterator[Gateway]:
