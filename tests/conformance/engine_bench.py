@@ -158,6 +158,21 @@ class EngineUser:
         """Append, and wait until it is stored."""
         return await self._in_time(self.submit(topic, data, **fields))
 
+    async def stored_at_last(self, topic: str = TOPIC, **fields: Any) -> Stored:
+        """Append again and again, with one id, until it is stored."""
+        fields = {"id": self.new_id(), **fields}
+        found: list[Stored] = []
+
+        async def is_stored() -> bool:
+            try:
+                found.append(await self.append(topic, **fields))
+            except SessionError:
+                return False
+            return True
+
+        await eventually(is_stored, 30.0, "the store takes a message")
+        return found[0]
+
     async def fill(self, count: int, topic: str = TOPIC, **fields: Any) -> list[Stored]:
         """Append several at once."""
         return await self._in_time(asyncio.gather(*[self.submit(topic, **fields) for _ in range(count)]))

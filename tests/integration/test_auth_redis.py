@@ -14,7 +14,6 @@ from pathlib import Path
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from redis.exceptions import RedisError
 
 from auth_service.adapters import redis_calls
 from auth_service.adapters.store_redis import RedisKeyStore
@@ -323,19 +322,11 @@ async def test_a_redis_that_still_loads_is_waited_for(tmp_path: Path) -> None:
     await asyncio.to_thread(server.prepare_slow_launch)
     server.kill9()
     server.launch_slowly(1.5)
-    await eventually(lambda: asyncio.to_thread(loads, server), what="it loads")
+    await eventually(lambda: asyncio.to_thread(server.loads), what="it loads")
     store = await opened(server, "loads")
     assert await store.revision() == 20
     await store.close()
     server.stop()
-
-
-def loads(server: RedisServer) -> bool:
-    """Return whether a server is there and still loads its data."""
-    try:
-        return server.info("persistence").get("loading") == "1"
-    except RedisError:
-        return False
 
 
 async def test_a_store_of_a_later_version_is_refused(redis: RedisServer) -> None:

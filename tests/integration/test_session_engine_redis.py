@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from session_service.core.canary import canary_topic
 from session_service.core.errors import EngineTimeout, EngineUnavailable, SessionError
@@ -48,22 +47,6 @@ async def admin(server: RedisServer) -> AsyncIterator[Redis]:
     client = Redis.from_url(server.url)
     yield client
     await client.aclose()
-
-
-async def stored_at_last(user: EngineUser, topic: str = TOPIC, **fields: object) -> Stored:
-    """Append again and again, with one id, until it is stored."""
-    fields = {"id": user.new_id(), **fields}
-    found: list[Stored] = []
-
-    async def is_stored() -> bool:
-        try:
-            found.append(await user.append(topic, **fields))
-        except SessionError:
-            return False
-        return True
-
-    await eventually(is_stored, 20.0, "the store takes a message")
-    return found[0]
 
 
 async def heard(bench: RedisBench, admin: Redis, count: int, topic: str = TOPIC) -> None:
@@ -180,7 +163,7 @@ async def test_a_killed_server_loses_nothing_confirmed(
         confirmed += [result for result in results if isinstance(result, Stored)]
         failed += sum(isinstance(result, SessionError) for result in results)
         server.start()
-        confirmed.append(await stored_at_last(user))
+        confirmed.append(await user.stored_at_last())
     assert failed > 0
     page = await user.read(TOPIC, 0, 100_000)
     assert offsets_of(page) == list(range(1, page.head + 1))
@@ -203,7 +186,7 @@ async def test_a_short_crash_is_a_pause_and_keeps_the_order(
 async def test_an_id_is_known_after_a_crash(server: RedisServer, user: EngineUser) -> None:
     first = await user.append(id="same")
     server.restart()
-    assert await stored_at_last(user, id="same") == first._replace(duplicate=True)
+    assert await user.stored_at_last(id="same") == first._replace(duplicate=True)
 
 
 async def test_acknowledgements_and_threads_outlive_a_crash(server: RedisServer, user: EngineUser) -> None:
@@ -212,7 +195,7 @@ async def test_acknowledgements_and_threads_outlive_a_crash(server: RedisServer,
     user.engine.acknowledge(TOPIC, "bob", Position(stored.epoch, 1))
     assert await user.counts(1) == [1]
     server.restart()
-    await stored_at_last(user)
+    await user.stored_at_last()
     assert await user.acknowledged() == (stored.epoch, 1)
     assert [m.offset for m in (await user.engine.thread_messages("tests", "w1", "t-1", 9, 0)).messages] == [1]
 
@@ -223,7 +206,7 @@ async def test_an_empty_server_begins_new_epochs(bench: RedisBench, server: Redi
     await user.fill(5)
     await other.until(lambda: len(other.messages()) == 5, "everything comes")
     await asyncio.to_thread(empty, server)
-    stored = await stored_at_last(user)
+    stored = await user.stored_at_last()
     assert stored.epoch != old.epoch
     await user.append()
     await other.until(lambda: len(other.messages()) >= 7, "the new epoch comes")
@@ -273,7 +256,7 @@ async def test_a_server_that_is_away_stored_nothing(server: RedisServer, user: E
         with pytest.raises((EngineUnavailable, EngineTimeout)):
             await answer
     server.start()
-    assert (await stored_at_last(user)).offset == 2
+    assert (await user.stored_at_last()).offset == 2
 
 
 async def test_a_server_that_still_loads_is_waited_for(bench: RedisBench, server: RedisServer) -> None:
@@ -283,18 +266,10 @@ async def test_a_server_that_still_loads_is_waited_for(bench: RedisBench, server
     await asyncio.to_thread(server.prepare_slow_launch)
     server.kill9()
     server.launch_slowly(1.5)
-    await eventually(lambda: asyncio.to_thread(loads, server), what="it loads")
+    await eventually(lambda: asyncio.to_thread(server.loads), what="it loads")
     again = await bench.open()
     assert (await again.append()).offset == 51
     assert len({message.epoch for message in (await again.read()).messages}) == 1
-
-
-def loads(server: RedisServer) -> bool:
-    """Return whether a server is there and still loads its data."""
-    try:
-        return server.info("persistence").get("loading") == "1"
-    except RedisError:
-        return False
 
 
 async def test_an_engine_without_a_server_does_not_start(server: RedisServer, bench: RedisBench) -> None:
@@ -315,7 +290,7 @@ async def test_a_frozen_server_times_out_and_comes_back(bench: RedisBench, serve
     with pytest.raises((EngineTimeout, EngineUnavailable)):
         await user.read()
     server.thaw()
-    assert (await stored_at_last(user, id="perhaps")).offset == 2
+    assert (await user.stored_at_last(id="perhaps")).offset == 2
     await user.append()
     await other.until(lambda: other.offsets() == [1, 2, 3], "each once, in order")
 
@@ -343,7 +318,7 @@ async def test_a_full_server_refuses_and_keeps_what_it_has(user: EngineUser, adm
 async def test_flushed_scripts_are_loaded_again(user: EngineUser, admin: Redis) -> None:
     await user.append()
     await admin.script_flush()
-    assert (await stored_at_last(user)).offset == 2
+    assert (await user.stored_at_last()).offset == 2
     assert len((await user.last(TOPIC, 2)).messages) == 2
 
 

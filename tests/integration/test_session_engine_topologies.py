@@ -221,7 +221,7 @@ async def test_a_master_is_killed_under_load(sentinel: RedisSentinel, on_sentine
     old = await asyncio.to_thread(sentinel.kill_master)
     await asyncio.to_thread(sentinel.wait_promoted, old)
     async with asyncio.timeout(GOES_ON_S):
-        await stored_at_last(user, "tests/w1/elsewhere")
+        await user.stored_at_last("tests/w1/elsewhere")
     await asyncio.to_thread(sentinel.restart, old)
     await asyncio.to_thread(sentinel.wait_healthy)
     await flow.reaches(100)
@@ -251,9 +251,9 @@ async def test_a_fail_over_that_loses_messages_is_told(sentinel: RedisSentinel, 
     master.kill9()
     replica.thaw()
     await asyncio.to_thread(sentinel.wait_promoted, master)
-    again = await stored_at_last(user, id="kept-4")
+    again = await user.stored_at_last(id="kept-4")
     assert (again.offset, again.duplicate) == (5, True)  # what was kept is still known by its id
-    renewed = await stored_at_last(user, id="new")
+    renewed = await user.stored_at_last(id="new")
     assert renewed.offset == 6
     assert renewed.epoch not in {each.epoch for each in lost}
     await seen_all.until(lambda: len(seen_all.messages()) == 9, "the new message is heard")
@@ -282,29 +282,13 @@ async def test_acknowledgements_outlive_a_fail_over_up_to_what_was_kept(
     await asyncio.to_thread(sentinel.wait_promoted, old)
     await asyncio.to_thread(sentinel.restart, old)
     await asyncio.to_thread(sentinel.wait_healthy)
-    third = await stored_at_last(user)
+    third = await user.stored_at_last()
     assert third.epoch != first.epoch
     assert await user.counts(1, 2, 3) == [2, 1, 0]
     user.engine.acknowledge(TOPIC, "bob", Position(first.epoch, 2))
     assert await user.counts(1, 2, 3) == [2, 2, 0]
     user.engine.acknowledge(TOPIC, "eve", Position(third.epoch, 3))
     assert await user.counts(1, 2, 3) == [2, 2, 1]
-
-
-async def stored_at_last(user: EngineUser, topic: str = TOPIC, **fields: object) -> Stored:
-    """Append again and again, with one id, until it is stored."""
-    fields = {"id": user.new_id(), **fields}
-    found: list[Stored] = []
-
-    async def is_stored() -> bool:
-        try:
-            found.append(await user.append(topic, **fields))
-        except SessionError:
-            return False
-        return True
-
-    await eventually(is_stored, 30.0, "the store takes a message")
-    return found[0]
 
 
 async def test_replicas_are_waited_for(sentinel: RedisSentinel, on_sentinel: RedisBench) -> None:
@@ -327,7 +311,7 @@ async def test_a_repeat_is_confirmed_only_by_replicas_too(sentinel: RedisSentine
         with pytest.raises(EngineTimeout, match="replicas"):
             await user.append(id="same")
     replica.thaw()
-    assert (await stored_at_last(user, id="same")).duplicate
+    assert (await user.stored_at_last(id="same")).duplicate
 
 
 # One server.
@@ -351,7 +335,7 @@ async def works(server: RedisServer, tmp_path: Path, *, unix: bool = False) -> N
     await other.subscribe()
     await user.append()
     server.restart()
-    await stored_at_last(user)
+    await user.stored_at_last()
     await other.until(lambda: other.offsets() == [1, 2], "everything is heard")
     assert not renewals(other)
     await bench.close_all()

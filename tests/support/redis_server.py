@@ -181,6 +181,13 @@ class RedisServer:
         lines = str(self.command("INFO", section)).splitlines()
         return dict(line.split(":", 1) for line in lines if ":" in line)
 
+    def loads(self) -> bool:
+        """Return whether it is there and still loads its data."""
+        try:
+            return self.info("persistence").get("loading") == "1"
+        except RedisError:
+            return False
+
     def _answers(self) -> bool:
         # An answer that is an error, for want of a password of the test's own, is one too; not so that it still loads.
         try:
