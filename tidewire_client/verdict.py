@@ -19,6 +19,8 @@ class VerdictCode(Enum):
     EXPIRED = 5
     FORBIDDEN = 6
     INSUFFICIENT_PERMISSIONS = 7
+    RATE_LIMITED = 8
+    USAGE_EXCEEDED = 9
 
 
 @dataclass(frozen=True, slots=True)

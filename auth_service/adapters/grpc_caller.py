@@ -1,9 +1,10 @@
-"""Who calls: the service token, or an API key with the permission `admin:*`; and the frame round every method.
+"""Who calls, and may it: the service token, or an API key with the permission `admin:<group>`; and the frame round every method.
 
-Each method of both services goes through `unary` or calls `Callers.admit` first; a test calls every one of
+A method belongs to one group (`Group`), and a caller is let in for that group or not. Each method of both services goes through `unary` or calls `Callers.admit` first; a test calls every one of
 them without a credential.
 """
 
+import enum
 import functools
 import hmac
 from collections.abc import Awaitable, Callable
@@ -14,6 +15,7 @@ import grpc
 
 from auth_service.adapters.grpc_errors import end_with
 from auth_service.core.errors import CallerUnknownError
+from auth_service.core.verification import Use
 from auth_service.core.verifier import Verifier
 from service_runtime.grpc_channel import bearer_token
 
@@ -22,14 +24,31 @@ ADMIN: Final = "admin"
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
+class Group(enum.Enum):
+    """What a method is for; the values are those of the contracts (`auth/v1/auth.proto`, `auth/v1/admin.proto`)."""
+
+    VERIFY = "verify"
+    CHECK = "check"
+    WATCH = "watch"
+    READ_KEYS = "keys.read"
+    WRITE_KEYS = "keys.write"
+    READ_AUDIT = "audit.read"
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whoever was let in; `key_id` is empty for the service token."""
+    """Whoever was let in.
 
+    Args:
+        actor: as the audit log has it (`auth/v1/admin.proto`, `AuditEntry.actor`).
+        key_id: of the API key it showed; empty: it showed something else.
+    """
+
+    actor: str
     key_id: str = ""
 
 
-SERVICE: Final = Caller()
+SERVICE: Final = Caller("service-token")
 
 
 class Callers:
@@ -44,24 +63,29 @@ class Callers:
         self._verifier = verifier
         self._service_token = service_token.encode()
 
-    async def admit(self, context: Context) -> Caller:
+    async def admit(self, context: Context, group: Group) -> Caller:
         """Return who calls.
+
+        Args:
+            context: of the call.
+            group: what the called method is for.
 
         Raises:
             CallerUnknownError: no credential, or one that is not known or no longer good.
-            CallerNotAllowedError: a good key that may not call this service.
+            CallerNotAllowedError: a known caller that may not call methods of this group.
         """
         token = bearer_token(context.invocation_metadata())
         if token is None:
             raise CallerUnknownError("the call carries no credential: authorization: Bearer <token>")
         if hmac.compare_digest(token.encode(), self._service_token):
             return SERVICE
-        return Caller(await self._verifier.admit(token, ADMIN))
+        key_id = await self._verifier.admit(token, Use(action=ADMIN, channel=group.value))
+        return Caller(f"key:{key_id}", key_id)
 
-    async def admit_again(self, caller: Caller) -> None:
+    async def admit_again(self, caller: Caller, group: Group) -> None:
         """Look again at the caller of a long stream; raises as `admit`."""
         if caller.key_id:
-            await self._verifier.admit_again(caller.key_id, ADMIN)
+            await self._verifier.admit_again(caller.key_id, Use(action=ADMIN, channel=group.value))
 
 
 class HasCallers(Protocol):
@@ -76,16 +100,26 @@ Response = TypeVar("Response")
 
 
 def unary(
-    method: Callable[[S, Request], Awaitable[Response]],
-) -> Callable[[S, Request, Context], Awaitable[Response]]:
-    """Make an RPC of a method: the caller is let in first, errors become status."""
+    group: Group,
+) -> Callable[
+    [Callable[[S, Request, Caller], Awaitable[Response]]], Callable[[S, Request, Context], Awaitable[Response]]
+]:
+    """Make an RPC of a method: the caller is let in first, errors become status.
 
-    @functools.wraps(method)
-    async def rpc(self: S, request: Request, context: Context) -> Response:
-        try:
-            await self.callers.admit(context)
-            return await method(self, request)
-        except Exception as error:
-            await end_with(context, error)
+    Args:
+        group: what the method is for.
+    """
 
-    return rpc
+    def decorate(
+        method: Callable[[S, Request, Caller], Awaitable[Response]],
+    ) -> Callable[[S, Request, Context], Awaitable[Response]]:
+        @functools.wraps(method)
+        async def rpc(self: S, request: Request, context: Context) -> Response:
+            try:
+                return await method(self, request, await self.callers.admit(context, group))
+            except Exception as error:
+                await end_with(context, error)
+
+        return rpc
+
+    return decorate

@@ -26,6 +26,8 @@ STATUS_OF: Final[dict[type[errors.AuthError], Mapped]] = {
         keys_pb2.ERROR_REASON_CALLER_NOT_ALLOWED,
     ),
     errors.KeyNotFoundError: (grpc.StatusCode.NOT_FOUND, keys_pb2.ERROR_REASON_KEY_NOT_FOUND),
+    errors.KeyNotActiveError: (grpc.StatusCode.FAILED_PRECONDITION, keys_pb2.ERROR_REASON_KEY_NOT_ACTIVE),
+    errors.EtagMismatchError: (grpc.StatusCode.ABORTED, keys_pb2.ERROR_REASON_ETAG_MISMATCH),
     errors.KeyRevokedError: (grpc.StatusCode.FAILED_PRECONDITION, keys_pb2.ERROR_REASON_KEY_REVOKED),
     errors.StoreUnavailableError: (grpc.StatusCode.UNAVAILABLE, keys_pb2.ERROR_REASON_STORE_UNAVAILABLE),
     errors.LimitExceededError: (

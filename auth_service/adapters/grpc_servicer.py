@@ -6,7 +6,7 @@ from contextlib import aclosing
 from tidewire.auth.v1 import auth_pb2, auth_pb2_grpc
 
 from auth_service.adapters import metrics
-from auth_service.adapters.grpc_caller import Callers, Context, unary
+from auth_service.adapters.grpc_caller import Caller, Callers, Context, Group, unary
 from auth_service.adapters.grpc_errors import end_with
 from auth_service.adapters.grpc_messages import CODES, use_of, verdict_message
 from auth_service.adapters.watch_hub import Event, Reached, WatchHub
@@ -33,14 +33,14 @@ class AuthServicer(auth_pb2_grpc.AuthServiceServicer):
         self._verifier = verifier
         self._hub = hub
 
-    @unary
-    async def VerifyKey(self, request: auth_pb2.VerifyKeyRequest) -> auth_pb2.VerifyKeyResponse:  # noqa: N802
+    @unary(Group.VERIFY)
+    async def VerifyKey(self, request: auth_pb2.VerifyKeyRequest, caller: Caller) -> auth_pb2.VerifyKeyResponse:  # noqa: N802
         """Verify one key."""
         verdict = await self._verifier.verify(request.api_key, clean_use(use_of(request)))
         return auth_pb2.VerifyKeyResponse(verdict=_counted(verdict))
 
-    @unary
-    async def VerifyKeys(self, request: auth_pb2.VerifyKeysRequest) -> auth_pb2.VerifyKeysResponse:  # noqa: N802
+    @unary(Group.VERIFY)
+    async def VerifyKeys(self, request: auth_pb2.VerifyKeysRequest, caller: Caller) -> auth_pb2.VerifyKeysResponse:  # noqa: N802
         """Verify several keys; one field out of bounds refuses them all."""
         check_batch(len(request.requests))
         uses = [clean_use(use_of(one), f"requests[{index}].") for index, one in enumerate(request.requests)]
@@ -51,9 +51,9 @@ class AuthServicer(auth_pb2_grpc.AuthServiceServicer):
             ]
         )
 
-    @unary
+    @unary(Group.CHECK)
     async def CheckPermission(  # noqa: N802
-        self, request: auth_pb2.CheckPermissionRequest
+        self, request: auth_pb2.CheckPermissionRequest, caller: Caller
     ) -> auth_pb2.CheckPermissionResponse:
         """Decide if the holder of a key may do something."""
         key_id, use = clean_key_id(request.key_id), clean_use(use_of(request))
@@ -64,13 +64,13 @@ class AuthServicer(auth_pb2_grpc.AuthServiceServicer):
     ) -> AsyncIterator[auth_pb2.WatchKeysResponse]:
         """Tell of every change. The caller is looked at again at each checkpoint."""
         try:
-            caller = await self.callers.admit(context)
+            caller = await self.callers.admit(context, Group.WATCH)
             if request.from_revision < 0:
                 raise InvalidFieldError("from_revision", "must be a revision, or 0")
             async with aclosing(self._hub.follow(request.from_revision)) as events:
                 async for event in events:
                     if isinstance(event, Reached):
-                        await self.callers.admit_again(caller)
+                        await self.callers.admit_again(caller, Group.WATCH)
                     yield _event_message(event)
         except Exception as error:
             await end_with(context, error)

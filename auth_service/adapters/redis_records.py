@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, fields
 from typing import Any, Final
 
-from auth_service.core.keys import KeyLimits, KeyRecord, KeyState
+from auth_service.core.keys import KeyLimits, KeyRecord, KeyState, VerificationRate
 from auth_service.core.permissions import PermissionSet
 
 _FIELDS: Final = tuple(field.name for field in fields(KeyRecord) if field.name != "revision")
@@ -17,6 +17,7 @@ def to_body(record: KeyRecord) -> bytes:
     values["permissions"] = record.permissions.texts
     values["limits"] = asdict(record.limits)
     values["state"] = record.state.value
+    values["verification_rate"] = asdict(record.verification_rate) if record.verification_rate else None
     return json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -30,4 +31,6 @@ def from_value(value: bytes) -> KeyRecord:
     values["allowed_workspaces"] = tuple(values["allowed_workspaces"])
     values["limits"] = KeyLimits(**values["limits"])
     values["state"] = KeyState(values["state"])
+    rate = values.get("verification_rate")
+    values["verification_rate"] = VerificationRate(**rate) if rate else None
     return KeyRecord(**values, revision=int(revision))

@@ -17,7 +17,7 @@ from auth_service.core.errors import (
     PepperError,
     RevisionGoneError,
 )
-from auth_service.core.keys import KeyLimits, KeyRecord, KeyState
+from auth_service.core.keys import KeyLimits, KeyRecord, KeyState, VerificationRate
 from auth_service.core.permissions import PermissionSet
 from auth_service.core.ports import Change, KeyPage, RecordChange
 from auth_service.core.verification import VerdictCode, standing
@@ -36,6 +36,8 @@ def to_row(record: KeyRecord) -> dict[str, Any]:
     row["limits"] = json.dumps(asdict(record.limits))
     row["state"] = record.state.value
     row["development"] = int(record.development)
+    rate = record.verification_rate
+    row["verification_rate"] = None if rate is None else json.dumps(asdict(rate))
     return row
 
 
@@ -48,6 +50,8 @@ def from_row(row: Sequence[Any]) -> KeyRecord:
     values["limits"] = KeyLimits(**json.loads(values["limits"]))
     values["state"] = KeyState(values["state"])
     values["development"] = bool(values["development"])
+    rate = values["verification_rate"]
+    values["verification_rate"] = None if rate is None else VerificationRate(**json.loads(rate))
     return KeyRecord(**values)
 
 

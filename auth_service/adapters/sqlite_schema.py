@@ -48,6 +48,28 @@ MIGRATIONS: Final = (
         fingerprint TEXT NOT NULL
     ) STRICT;
     """,
+    """
+    ALTER TABLE keys ADD COLUMN verification_rate TEXT;
+    ALTER TABLE keys ADD COLUMN max_uses INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE keys ADD COLUMN replaced_by TEXT NOT NULL DEFAULT '';
+    ALTER TABLE keys ADD COLUMN replaces TEXT NOT NULL DEFAULT '';
+    CREATE TABLE uses (
+        key_id TEXT PRIMARY KEY,
+        use_count INTEGER NOT NULL DEFAULT 0,
+        full_at_us INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    CREATE TABLE audit (
+        revision INTEGER PRIMARY KEY,
+        time_ms INTEGER NOT NULL,
+        actor TEXT NOT NULL,
+        action TEXT NOT NULL,
+        key_id TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        before TEXT,
+        after TEXT
+    ) STRICT;
+    CREATE INDEX audit_by_key ON audit (key_id, revision);
+    """,
 )
 
 

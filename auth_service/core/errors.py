@@ -9,6 +9,8 @@
     ├── CallerNotAllowedError   a known caller that may not call this
     ├── KeyNotFoundError        an administrator named a key that is not there
     ├── KeyRevokedError         a revoked key was to change
+    ├── KeyNotActiveError       a key that is disabled or expired was to change in a way that needs a good one
+    ├── EtagMismatchError       the key changed since the caller read it
     ├── KeyExistsError          the id of a new key is taken
     ├── AlreadyBootstrappedError the first admin key was made before
     ├── RevisionGoneError       the change log no longer (or not yet) holds a revision
@@ -74,6 +76,22 @@ class KeyRevokedError(AuthError):
 
     def __init__(self, key_id: str) -> None:
         super().__init__(f"the key {key_id!r} is revoked and cannot change")
+        self.key_id = key_id
+
+
+class KeyNotActiveError(AuthError):
+    """The key is disabled or expired, and the change needs one that is good."""
+
+    def __init__(self, key_id: str, state: str) -> None:
+        super().__init__(f"the key {key_id!r} is {state}; only one that is good can be rotated")
+        self.key_id = key_id
+
+
+class EtagMismatchError(AuthError):
+    """The key changed since the caller read it."""
+
+    def __init__(self, key_id: str) -> None:
+        super().__init__(f"the key {key_id!r} has changed since it was read: read it again, then repeat the change")
         self.key_id = key_id
 
 

@@ -44,6 +44,14 @@ class KeyLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class VerificationRate:
+    """How often a key may be verified, on all auth services together: so many in a period, also all at once."""
+
+    verifications: int
+    period_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class KeyRecord:
     """All that is stored of a key. The secret itself is nowhere."""
 
@@ -64,7 +72,16 @@ class KeyRecord:
     state: KeyState = KeyState.ACTIVE
     state_reason: str = ""
     development: bool = False
+    verification_rate: VerificationRate | None = None
+    max_uses: int = 0
+    replaced_by: str = ""
+    replaces: str = ""
     revision: int = 0
+
+    @property
+    def charged(self) -> bool:
+        """Whether each verification has to be counted."""
+        return self.max_uses > 0 or self.verification_rate is not None
 
     def expired(self, now_ms: int) -> bool:
         """Return whether the key's time is over."""

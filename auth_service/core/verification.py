@@ -25,6 +25,8 @@ class VerdictCode(Enum):
     EXPIRED = "expired"
     FORBIDDEN = "forbidden"
     INSUFFICIENT_PERMISSIONS = "insufficient_permissions"
+    RATE_LIMITED = "rate_limited"
+    USAGE_EXCEEDED = "usage_exceeded"
 
 
 DENIAL_ORDER: Final = (
@@ -34,6 +36,8 @@ DENIAL_ORDER: Final = (
     VerdictCode.EXPIRED,
     VerdictCode.FORBIDDEN,
     VerdictCode.INSUFFICIENT_PERMISSIONS,
+    VerdictCode.RATE_LIMITED,
+    VerdictCode.USAGE_EXCEEDED,
 )
 _OF_STATE: Final = {KeyState.REVOKED: VerdictCode.REVOKED, KeyState.DISABLED: VerdictCode.DISABLED}
 # Whoever gets one of these holds a key that lives, and may see what it is.
@@ -66,6 +70,8 @@ class Verdict:
     limits: KeyLimits = NO_LIMITS
     expire_ms: int | None = None
     missing: str = ""
+    retry_after_ms: int = 0
+    remaining_uses: int | None = None
 
 
 def standing(record: KeyRecord | None, now_ms: int) -> VerdictCode:

@@ -49,7 +49,7 @@ class Verifier:
         revision = self._seen_revision()
         return self._judge(await self._store.get(key_id), use, revision)
 
-    async def admit(self, token: str, action: str) -> str:
+    async def admit(self, token: str, use: Use) -> str:
         """Let a caller in that shows an API key as its credential, and return the key's id.
 
         A key that is limited to domains or workspaces is no caller of this service, whatever it permits:
@@ -57,16 +57,16 @@ class Verifier:
 
         Raises:
             CallerUnknownError: the key is not good.
-            CallerNotAllowedError: the key is good, but lacks the action or is limited.
+            CallerNotAllowedError: the key is good, but lacks the permission for `use` or is limited.
         """
-        return self._admit(await self._find(token), action)
+        return self._admit(await self._find(token), use)
 
-    async def admit_again(self, key_id: str, action: str) -> str:
+    async def admit_again(self, key_id: str, use: Use) -> str:
         """Do as `admit` for a caller that was let in before, by the id of its key."""
-        return self._admit(await self._store.get(key_id), action)
+        return self._admit(await self._store.get(key_id), use)
 
-    def _admit(self, record: KeyRecord | None, action: str) -> str:
-        verdict = self._judge(record, Use(action=action), 0)
+    def _admit(self, record: KeyRecord | None, use: Use) -> str:
+        verdict = self._judge(record, use, 0)
         if record is None or verdict.code not in (VerdictCode.VALID, VerdictCode.INSUFFICIENT_PERMISSIONS):
             raise CallerUnknownError("the credential is not known, or no longer good")
         if verdict.missing:

@@ -22,41 +22,63 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from tidewire.auth.v1 import keys_pb2 as tidewire_dot_auth_dot_v1_dot_keys__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctidewire/auth/v1/admin.proto\x12\x10tidewire.auth.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1btidewire/auth/v1/keys.proto\"\xec\x01\n\x10\x43reateKeyRequest\x12\r\n\x05owner\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x13\n\x0bpermissions\x18\x03 \x03(\t\x12\x17\n\x0f\x61llowed_domains\x18\x04 \x03(\t\x12\x1a\n\x12\x61llowed_workspaces\x18\x05 \x03(\t\x12+\n\x06limits\x18\x06 \x01(\x0b\x32\x1b.tidewire.auth.v1.KeyLimits\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x65nvironment\x18\x08 \x01(\t\"H\n\x11\x43reateKeyResponse\x12\"\n\x03key\x18\x01 \x01(\x0b\x32\x15.tidewire.auth.v1.Key\x12\x0f\n\x07\x61pi_key\x18\x02 \x01(\t\"\x1f\n\rGetKeyRequest\x12\x0e\n\x06key_id\x18\x01 \x01(\t\"4\n\x0eGetKeyResponse\x12\"\n\x03key\x18\x01 \x01(\x0b\x32\x15.tidewire.auth.v1.Key\"G\n\x0fListKeysRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\r\n\x05owner\x18\x03 \x01(\t\"P\n\x10ListKeysResponse\x12#\n\x04keys\x18\x01 \x03(\x0b\x32\x15.tidewire.auth.v1.Key\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"2\n\x10RevokeKeyRequest\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"7\n\x11RevokeKeyResponse\x12\"\n\x03key\x18\x01 \x01(\x0b\x32\x15.tidewire.auth.v1.Key\"3\n\x11\x44isableKeyRequest\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"8\n\x12\x44isableKeyResponse\x12\"\n\x03key\x18\x01 \x01(\x0b\x32\x15.tidewire.auth.v1.Key\"\"\n\x10\x45nableKeyRequest\x12\x0e\n\x06key_id\x18\x01 \x01(\t\"7\n\x11\x45nableKeyResponse\x12\"\n\x03key\x18\x01 \x01(\x0b\x32\x15.tidewire.auth.v1.Key2\x8c\x04\n\x0fKeyAdminService\x12T\n\tCreateKey\x12\".tidewire.auth.v1.CreateKeyRequest\x1a#.tidewire.auth.v1.CreateKeyResponse\x12K\n\x06GetKey\x12\x1f.tidewire.auth.v1.GetKeyRequest\x1a .tidewire.auth.v1.GetKeyResponse\x12Q\n\x08ListKeys\x12!.tidewire.auth.v1.ListKeysRequest\x1a\".tidewire.auth.v1.ListKeysResponse\x12T\n\tRevokeKey\x12\".tidewire.auth.v1.RevokeKeyRequest\x1a#.tidewire.auth.v1.RevokeKeyResponse\x12W\n\nDisableKey\x12#.tidewire.auth.v1.DisableKeyRequest\x1a$.tidewire.auth.v1.DisableKeyResponse\x12T\n\tEnableKey\x12\".tidewire.auth.v1.EnableKeyRequest\x1a#.tidewire.auth.v1.EnableKeyResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctidewire/auth/v1/admin.proto\x12\x10tidewire.auth.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1btidewire/auth/v1/keys.proto\"\xbd\x02\n\x10\x43reateKeyRequest\x12\r\n\x05owner\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x13\n\x0bpermissions\x18\x03 \x03(\t\x12\x17\n\x0f\x61llowed_domains\x18\x04 \x03(\t\x12\x1a\n\x12\x61llowed_workspaces\x18\x05 \x03(\t\x12+\n\x06limits\x18\x06 \x01(\x0b\x32\x1b.tidewire.auth.v1.KeyLimits\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x65nvironment\x18\x08 \x01(\t\x12=\n\x11verification_rate\x18\t \x01(\x0b\x32\".tidewire.auth.v1.VerificationRate\x12\x10\n\x08max_uses\x18\n \x01(\x03\"H\n\x11\x43reateKeyResponse\x12\"\n\x03key\x18\x01 \x01(\x0b\x32\x15.tidewire.auth.v1.Key\x12\x0f\n\x07\x61pi_key\x18\x02 \x01(\t\"\x1f\n\rGetKeyRequest\x12\x0e\n\x06key_id\x18\x01 \x01(\t\"4\n\x0eGetKeyResponse\x12\"\n\x03key\x18\x01 \x01(\x0b\x32\x15.tidewire.auth.v1.Key\"\xd3\x01\n\x0fListKeysRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\r\n\x05owner\x18\x03 \x01(\t\x12*\n\x06states\x18\x04 \x03(\x0e\x32\x1a.tidewire.auth.v1.KeyState\x12\x13\n\x0b\x65nvironment\x18\x05 \x01(\t\x12\x15\n\rname_contains\x18\x06 \x01(\t\x12\x32\n\x0e\x65xpires_before\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"P\n\x10ListKeysResponse\x12#\n\x04keys\x18\x01 \x03(\x0b\x32\x15.tidewire.auth.v1.Key\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"2\n\x10RevokeKeyRequest\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"7\n\x11RevokeKeyResponse\x12\"\n\x03key\x18\x01 \x01(\x0b\x32\x15.tidewire.auth.v1.Key\"3\n\x11\x44isableKeyRequest\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"8\n\x12\x44isableKeyResponse\x12\"\n\x03key\x18\x01 \x01(\x0b\x32\x15.tidewire.auth.v1.Key\"\"\n\x10\x45nableKeyRequest\x12\x0e\n\x06key_id\x18\x01 \x01(\t\"7\n\x11\x45nableKeyResponse\x12\"\n\x03key\x18\x01 \x01(\x0b\x32\x15.tidewire.auth.v1.Key\"g\n\x10UpdateKeyRequest\x12\"\n\x03key\x18\x01 \x01(\x0b\x32\x15.tidewire.auth.v1.Key\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"7\n\x11UpdateKeyResponse\x12\"\n\x03key\x18\x01 \x01(\x0b\x32\x15.tidewire.auth.v1.Key\"}\n\x10RotateKeyRequest\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12(\n\x05grace\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"q\n\x11RotateKeyResponse\x12\"\n\x03key\x18\x01 \x01(\x0b\x32\x15.tidewire.auth.v1.Key\x12\x0f\n\x07\x61pi_key\x18\x02 \x01(\t\x12\'\n\x08replaced\x18\x03 \x01(\x0b\x32\x15.tidewire.auth.v1.Key\"2\n\x10\x44\x65leteKeyRequest\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x13\n\x11\x44\x65leteKeyResponse\"\xf3\x01\n\nAuditEntry\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12-\n\x06\x61\x63tion\x18\x04 \x01(\x0e\x32\x1d.tidewire.auth.v1.AuditAction\x12\x0e\n\x06key_id\x18\x05 \x01(\t\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12%\n\x06\x62\x65\x66ore\x18\x07 \x01(\x0b\x32\x15.tidewire.auth.v1.Key\x12$\n\x05\x61\x66ter\x18\x08 \x01(\x0b\x32\x15.tidewire.auth.v1.Key\"\xed\x01\n\x17ListAuditEntriesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06key_id\x18\x03 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\x12.\n\x07\x61\x63tions\x18\x05 \x03(\x0e\x32\x1d.tidewire.auth.v1.AuditAction\x12.\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"b\n\x18ListAuditEntriesResponse\x12-\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1c.tidewire.auth.v1.AuditEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\xe2\x01\n\x0b\x41uditAction\x12\x1c\n\x18\x41UDIT_ACTION_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41UDIT_ACTION_CREATED\x10\x01\x12\x18\n\x14\x41UDIT_ACTION_UPDATED\x10\x02\x12\x19\n\x15\x41UDIT_ACTION_DISABLED\x10\x03\x12\x18\n\x14\x41UDIT_ACTION_ENABLED\x10\x04\x12\x18\n\x14\x41UDIT_ACTION_REVOKED\x10\x05\x12\x18\n\x14\x41UDIT_ACTION_ROTATED\x10\x06\x12\x18\n\x14\x41UDIT_ACTION_DELETED\x10\x07\x32\xf9\x06\n\x0fKeyAdminService\x12T\n\tCreateKey\x12\".tidewire.auth.v1.CreateKeyRequest\x1a#.tidewire.auth.v1.CreateKeyResponse\x12K\n\x06GetKey\x12\x1f.tidewire.auth.v1.GetKeyRequest\x1a .tidewire.auth.v1.GetKeyResponse\x12Q\n\x08ListKeys\x12!.tidewire.auth.v1.ListKeysRequest\x1a\".tidewire.auth.v1.ListKeysResponse\x12T\n\tUpdateKey\x12\".tidewire.auth.v1.UpdateKeyRequest\x1a#.tidewire.auth.v1.UpdateKeyResponse\x12T\n\tRotateKey\x12\".tidewire.auth.v1.RotateKeyRequest\x1a#.tidewire.auth.v1.RotateKeyResponse\x12T\n\tRevokeKey\x12\".tidewire.auth.v1.RevokeKeyRequest\x1a#.tidewire.auth.v1.RevokeKeyResponse\x12W\n\nDisableKey\x12#.tidewire.auth.v1.DisableKeyRequest\x1a$.tidewire.auth.v1.DisableKeyResponse\x12T\n\tEnableKey\x12\".tidewire.auth.v1.EnableKeyRequest\x1a#.tidewire.auth.v1.EnableKeyResponse\x12T\n\tDeleteKey\x12\".tidewire.auth.v1.DeleteKeyRequest\x1a#.tidewire.auth.v1.DeleteKeyResponse\x12i\n\x10ListAuditEntries\x12).tidewire.auth.v1.ListAuditEntriesRequest\x1a*.tidewire.auth.v1.ListAuditEntriesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tidewire.auth.v1.admin_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CREATEKEYREQUEST']._serialized_start=113
-  _globals['_CREATEKEYREQUEST']._serialized_end=349
-  _globals['_CREATEKEYRESPONSE']._serialized_start=351
-  _globals['_CREATEKEYRESPONSE']._serialized_end=423
-  _globals['_GETKEYREQUEST']._serialized_start=425
-  _globals['_GETKEYREQUEST']._serialized_end=456
-  _globals['_GETKEYRESPONSE']._serialized_start=458
-  _globals['_GETKEYRESPONSE']._serialized_end=510
-  _globals['_LISTKEYSREQUEST']._serialized_start=512
-  _globals['_LISTKEYSREQUEST']._serialized_end=583
-  _globals['_LISTKEYSRESPONSE']._serialized_start=585
-  _globals['_LISTKEYSRESPONSE']._serialized_end=665
-  _globals['_REVOKEKEYREQUEST']._serialized_start=667
-  _globals['_REVOKEKEYREQUEST']._serialized_end=717
-  _globals['_REVOKEKEYRESPONSE']._serialized_start=719
-  _globals['_REVOKEKEYRESPONSE']._serialized_end=774
-  _globals['_DISABLEKEYREQUEST']._serialized_start=776
-  _globals['_DISABLEKEYREQUEST']._serialized_end=827
-  _globals['_DISABLEKEYRESPONSE']._serialized_start=829
-  _globals['_DISABLEKEYRESPONSE']._serialized_end=885
-  _globals['_ENABLEKEYREQUEST']._serialized_start=887
-  _globals['_ENABLEKEYREQUEST']._serialized_end=921
-  _globals['_ENABLEKEYRESPONSE']._serialized_start=923
-  _globals['_ENABLEKEYRESPONSE']._serialized_end=978
-  _globals['_KEYADMINSERVICE']._serialized_start=981
-  _globals['_KEYADMINSERVICE']._serialized_end=1505
+  _globals['_AUDITACTION']._serialized_start=2332
+  _globals['_AUDITACTION']._serialized_end=2558
+  _globals['_CREATEKEYREQUEST']._serialized_start=179
+  _globals['_CREATEKEYREQUEST']._serialized_end=496
+  _globals['_CREATEKEYRESPONSE']._serialized_start=498
+  _globals['_CREATEKEYRESPONSE']._serialized_end=570
+  _globals['_GETKEYREQUEST']._serialized_start=572
+  _globals['_GETKEYREQUEST']._serialized_end=603
+  _globals['_GETKEYRESPONSE']._serialized_start=605
+  _globals['_GETKEYRESPONSE']._serialized_end=657
+  _globals['_LISTKEYSREQUEST']._serialized_start=660
+  _globals['_LISTKEYSREQUEST']._serialized_end=871
+  _globals['_LISTKEYSRESPONSE']._serialized_start=873
+  _globals['_LISTKEYSRESPONSE']._serialized_end=953
+  _globals['_REVOKEKEYREQUEST']._serialized_start=955
+  _globals['_REVOKEKEYREQUEST']._serialized_end=1005
+  _globals['_REVOKEKEYRESPONSE']._serialized_start=1007
+  _globals['_REVOKEKEYRESPONSE']._serialized_end=1062
+  _globals['_DISABLEKEYREQUEST']._serialized_start=1064
+  _globals['_DISABLEKEYREQUEST']._serialized_end=1115
+  _globals['_DISABLEKEYRESPONSE']._serialized_start=1117
+  _globals['_DISABLEKEYRESPONSE']._serialized_end=1173
+  _globals['_ENABLEKEYREQUEST']._serialized_start=1175
+  _globals['_ENABLEKEYREQUEST']._serialized_end=1209
+  _globals['_ENABLEKEYRESPONSE']._serialized_start=1211
+  _globals['_ENABLEKEYRESPONSE']._serialized_end=1266
+  _globals['_UPDATEKEYREQUEST']._serialized_start=1268
+  _globals['_UPDATEKEYREQUEST']._serialized_end=1371
+  _globals['_UPDATEKEYRESPONSE']._serialized_start=1373
+  _globals['_UPDATEKEYRESPONSE']._serialized_end=1428
+  _globals['_ROTATEKEYREQUEST']._serialized_start=1430
+  _globals['_ROTATEKEYREQUEST']._serialized_end=1555
+  _globals['_ROTATEKEYRESPONSE']._serialized_start=1557
+  _globals['_ROTATEKEYRESPONSE']._serialized_end=1670
+  _globals['_DELETEKEYREQUEST']._serialized_start=1672
+  _globals['_DELETEKEYREQUEST']._serialized_end=1722
+  _globals['_DELETEKEYRESPONSE']._serialized_start=1724
+  _globals['_DELETEKEYRESPONSE']._serialized_end=1743
+  _globals['_AUDITENTRY']._serialized_start=1746
+  _globals['_AUDITENTRY']._serialized_end=1989
+  _globals['_LISTAUDITENTRIESREQUEST']._serialized_start=1992
+  _globals['_LISTAUDITENTRIESREQUEST']._serialized_end=2229
+  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_start=2231
+  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_end=2329
+  _globals['_KEYADMINSERVICE']._serialized_start=2561
+  _globals['_KEYADMINSERVICE']._serialized_end=3450
 # @@protoc_insertion_point(module_scope)

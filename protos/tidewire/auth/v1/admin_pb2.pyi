@@ -5,9 +5,12 @@ Administration of API keys."""
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from tidewire.auth.v1 import keys_pb2 as _keys_pb2
 import builtins as _builtins
 import sys
@@ -19,6 +22,50 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _AuditAction:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AuditActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AuditAction.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    AUDIT_ACTION_UNSPECIFIED: _AuditAction.ValueType  # 0
+    """Not set."""
+    AUDIT_ACTION_CREATED: _AuditAction.ValueType  # 1
+    """The key was made."""
+    AUDIT_ACTION_UPDATED: _AuditAction.ValueType  # 2
+    """Fields of the key were changed."""
+    AUDIT_ACTION_DISABLED: _AuditAction.ValueType  # 3
+    """The key was disabled."""
+    AUDIT_ACTION_ENABLED: _AuditAction.ValueType  # 4
+    """The key was enabled."""
+    AUDIT_ACTION_REVOKED: _AuditAction.ValueType  # 5
+    """The key was revoked."""
+    AUDIT_ACTION_ROTATED: _AuditAction.ValueType  # 6
+    """The key was rotated: another one took its place."""
+    AUDIT_ACTION_DELETED: _AuditAction.ValueType  # 7
+    """The key was removed."""
+
+class AuditAction(_AuditAction, metaclass=_AuditActionEnumTypeWrapper):
+    """What was done to a key."""
+
+AUDIT_ACTION_UNSPECIFIED: AuditAction.ValueType  # 0
+"""Not set."""
+AUDIT_ACTION_CREATED: AuditAction.ValueType  # 1
+"""The key was made."""
+AUDIT_ACTION_UPDATED: AuditAction.ValueType  # 2
+"""Fields of the key were changed."""
+AUDIT_ACTION_DISABLED: AuditAction.ValueType  # 3
+"""The key was disabled."""
+AUDIT_ACTION_ENABLED: AuditAction.ValueType  # 4
+"""The key was enabled."""
+AUDIT_ACTION_REVOKED: AuditAction.ValueType  # 5
+"""The key was revoked."""
+AUDIT_ACTION_ROTATED: AuditAction.ValueType  # 6
+"""The key was rotated: another one took its place."""
+AUDIT_ACTION_DELETED: AuditAction.ValueType  # 7
+"""The key was removed."""
+Global___AuditAction: _TypeAlias = AuditAction  # noqa: Y015
 
 @_typing.final
 class CreateKeyRequest(_message.Message):
@@ -34,12 +81,16 @@ class CreateKeyRequest(_message.Message):
     LIMITS_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     ENVIRONMENT_FIELD_NUMBER: _builtins.int
+    VERIFICATION_RATE_FIELD_NUMBER: _builtins.int
+    MAX_USES_FIELD_NUMBER: _builtins.int
     owner: _builtins.str
     """Who answers for it: 1 to 128 characters."""
     name: _builtins.str
     """A name for people: up to 128 characters."""
     environment: _builtins.str
     """The environment for the key's text: `live` or `test`; empty means `live`."""
+    max_uses: _builtins.int
+    """Verifications that it is good for in all; 0 means without end."""
     @_builtins.property
     def permissions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Permissions, each `action:channel pattern`: at least one, at most 100."""
@@ -60,6 +111,10 @@ class CreateKeyRequest(_message.Message):
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """From this moment on the key is refused; not set means never. Must lie in the future."""
 
+    @_builtins.property
+    def verification_rate(self) -> _keys_pb2.VerificationRate:
+        """How often it may be verified; not set: as often as its holder likes."""
+
     def __init__(
         self,
         *,
@@ -71,10 +126,12 @@ class CreateKeyRequest(_message.Message):
         limits: _keys_pb2.KeyLimits | None = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         environment: _builtins.str = ...,
+        verification_rate: _keys_pb2.VerificationRate | None = ...,
+        max_uses: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "limits", b"limits"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "limits", b"limits", "verification_rate", b"verification_rate"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_domains", b"allowed_domains", "allowed_workspaces", b"allowed_workspaces", "environment", b"environment", "expire_time", b"expire_time", "limits", b"limits", "name", b"name", "owner", b"owner", "permissions", b"permissions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_domains", b"allowed_domains", "allowed_workspaces", b"allowed_workspaces", "environment", b"environment", "expire_time", b"expire_time", "limits", b"limits", "max_uses", b"max_uses", "name", b"name", "owner", b"owner", "permissions", b"permissions", "verification_rate", b"verification_rate"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -163,22 +220,42 @@ class ListKeysRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     OWNER_FIELD_NUMBER: _builtins.int
+    STATES_FIELD_NUMBER: _builtins.int
+    ENVIRONMENT_FIELD_NUMBER: _builtins.int
+    NAME_CONTAINS_FIELD_NUMBER: _builtins.int
+    EXPIRES_BEFORE_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """Keys a page: 1 to 1000; 0 means 100."""
     page_token: _builtins.str
     """`next_page_token` of the page before; empty: the first."""
     owner: _builtins.str
     """Only keys of this owner; empty: all."""
+    environment: _builtins.str
+    """Only keys of this environment; empty: all."""
+    name_contains: _builtins.str
+    """Only keys whose name has this in it, capital or small: up to 128 characters; empty: all."""
+    @_builtins.property
+    def states(self) -> _containers.RepeatedScalarFieldContainer[_keys_pb2.KeyState.ValueType]:
+        """Only keys in one of these states; empty: all."""
+
+    @_builtins.property
+    def expires_before(self) -> _timestamp_pb2.Timestamp:
+        """Only keys whose time is over at this moment, so that an expiry to come can be seen; not set: all."""
+
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         owner: _builtins.str = ...,
+        states: _abc.Iterable[_keys_pb2.KeyState.ValueType] | None = ...,
+        environment: _builtins.str = ...,
+        name_contains: _builtins.str = ...,
+        expires_before: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expires_before", b"expires_before"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["owner", b"owner", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["environment", b"environment", "expires_before", b"expires_before", "name_contains", b"name_contains", "owner", b"owner", "page_size", b"page_size", "page_token", b"page_token", "states", b"states"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -196,7 +273,7 @@ class ListKeysResponse(_message.Message):
     """For the next page; empty: this was the last."""
     @_builtins.property
     def keys(self) -> _containers.RepeatedCompositeFieldContainer[_keys_pb2.Key]:
-        """Oldest first."""
+        """Oldest first. May be fewer than asked for, or none, before the last page: a filter that fits few keys looks at so many only."""
 
     def __init__(
         self,
@@ -357,3 +434,308 @@ class EnableKeyResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EnableKeyResponse: _TypeAlias = EnableKeyResponse  # noqa: Y015
+
+@_typing.final
+class UpdateKeyRequest(_message.Message):
+    """What to change of a key."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def key(self) -> _keys_pb2.Key:
+        """The key: `key_id` says which one, the fields that the mask names are its new values, and `etag`, if it is not empty, must
+        still be that of the key.
+        """
+
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """The fields to change, at least one of: name, owner, permissions, allowed_domains, allowed_workspaces, limits (or
+        limits.<field>), expire_time, verification_rate, max_uses. A field that is named and not set is emptied.
+        """
+
+    def __init__(
+        self,
+        *,
+        key: _keys_pb2.Key | None = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "update_mask", b"update_mask"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "update_mask", b"update_mask"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateKeyRequest: _TypeAlias = UpdateKeyRequest  # noqa: Y015
+
+@_typing.final
+class UpdateKeyResponse(_message.Message):
+    """The key as it is now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def key(self) -> _keys_pb2.Key:
+        """All but the secret."""
+
+    def __init__(
+        self,
+        *,
+        key: _keys_pb2.Key | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateKeyResponse: _TypeAlias = UpdateKeyResponse  # noqa: Y015
+
+@_typing.final
+class RotateKeyRequest(_message.Message):
+    """Which key to rotate."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    GRACE_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    key_id: _builtins.str
+    """The key's id."""
+    @_builtins.property
+    def grace(self) -> _duration_pb2.Duration:
+        """How long the old key stays good: 0 (at once) to 366 days. Must be given."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """From this moment on the new key is refused; not set: as the old key was to be before it was rotated. Must lie in the future."""
+
+    def __init__(
+        self,
+        *,
+        key_id: _builtins.str = ...,
+        grace: _duration_pb2.Duration | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "grace", b"grace"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "grace", b"grace", "key_id", b"key_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RotateKeyRequest: _TypeAlias = RotateKeyRequest  # noqa: Y015
+
+@_typing.final
+class RotateKeyResponse(_message.Message):
+    """The new key."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    API_KEY_FIELD_NUMBER: _builtins.int
+    REPLACED_FIELD_NUMBER: _builtins.int
+    api_key: _builtins.str
+    """The whole new key, shown here once and never again."""
+    @_builtins.property
+    def key(self) -> _keys_pb2.Key:
+        """All but the secret."""
+
+    @_builtins.property
+    def replaced(self) -> _keys_pb2.Key:
+        """The old key as it is now; its `expire_time` is the end of its grace."""
+
+    def __init__(
+        self,
+        *,
+        key: _keys_pb2.Key | None = ...,
+        api_key: _builtins.str = ...,
+        replaced: _keys_pb2.Key | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "replaced", b"replaced"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["api_key", b"api_key", "key", b"key", "replaced", b"replaced"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RotateKeyResponse: _TypeAlias = RotateKeyResponse  # noqa: Y015
+
+@_typing.final
+class DeleteKeyRequest(_message.Message):
+    """Which key to remove."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    key_id: _builtins.str
+    """The key's id."""
+    reason: _builtins.str
+    """Why, for the record: up to 256 characters."""
+    def __init__(
+        self,
+        *,
+        key_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_id", b"key_id", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteKeyRequest: _TypeAlias = DeleteKeyRequest  # noqa: Y015
+
+@_typing.final
+class DeleteKeyResponse(_message.Message):
+    """The key is gone."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteKeyResponse: _TypeAlias = DeleteKeyResponse  # noqa: Y015
+
+@_typing.final
+class AuditEntry(_message.Message):
+    """One change of a key. Never holds a secret, or anything made of one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """The store's revision of the change; entries are in its order."""
+    actor: _builtins.str
+    """Who: `service-token`, `key:<key id>`, `certificate:<name>`, or `system` for what the service does by itself at its start."""
+    action: Global___AuditAction.ValueType
+    """What was done."""
+    key_id: _builtins.str
+    """To which key."""
+    reason: _builtins.str
+    """Why, as whoever did it put it; may be empty."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    @_builtins.property
+    def before(self) -> _keys_pb2.Key:
+        """The key before; not set for one that was made. `use_count` is not kept here."""
+
+    @_builtins.property
+    def after(self) -> _keys_pb2.Key:
+        """The key after; not set for one that was removed. `use_count` is not kept here."""
+
+    def __init__(
+        self,
+        *,
+        revision: _builtins.int = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        actor: _builtins.str = ...,
+        action: Global___AuditAction.ValueType = ...,
+        key_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        before: _keys_pb2.Key | None = ...,
+        after: _keys_pb2.Key | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "actor", b"actor", "after", b"after", "before", b"before", "key_id", b"key_id", "reason", b"reason", "revision", b"revision", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AuditEntry: _TypeAlias = AuditEntry  # noqa: Y015
+
+@_typing.final
+class ListAuditEntriesRequest(_message.Message):
+    """Which page of the audit log."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    ACTIONS_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Entries a page: 1 to 1000; 0 means 100."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before; empty: the first."""
+    key_id: _builtins.str
+    """Only changes of this key; empty: of all."""
+    actor: _builtins.str
+    """Only changes made by this actor; empty: by all."""
+    @_builtins.property
+    def actions(self) -> _containers.RepeatedScalarFieldContainer[Global___AuditAction.ValueType]:
+        """Only changes of these kinds; empty: of all."""
+
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Only changes from this moment on; not set: from the beginning."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Only changes before this moment; not set: until now."""
+
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        key_id: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        actions: _abc.Iterable[Global___AuditAction.ValueType] | None = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actions", b"actions", "actor", b"actor", "end_time", b"end_time", "key_id", b"key_id", "page_size", b"page_size", "page_token", b"page_token", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAuditEntriesRequest: _TypeAlias = ListAuditEntriesRequest  # noqa: Y015
+
+@_typing.final
+class ListAuditEntriesResponse(_message.Message):
+    """One page of the audit log."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRIES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """For the next page; empty: this was the last."""
+    @_builtins.property
+    def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___AuditEntry]:
+        """Newest first. May be fewer than asked for, or none, before the last page, as in ListKeysResponse."""
+
+    def __init__(
+        self,
+        *,
+        entries: _abc.Iterable[Global___AuditEntry] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAuditEntriesResponse: _TypeAlias = ListAuditEntriesResponse  # noqa: Y015

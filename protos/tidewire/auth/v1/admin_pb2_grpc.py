@@ -26,7 +26,9 @@ if _version_not_supported:
 
 
 class KeyAdminServiceStub:
-    """Makes and changes keys. Caller: an API key with the permission `admin`, or the service token.
+    """Makes and changes keys, and tells who did. Callers are let in as for `AuthService`. Groups: `keys.read` (GetKey, ListKeys),
+    `keys.write` (all that change a key), `audit.read` (ListAuditEntries). Every change is in the audit log, in one transaction
+    with it.
     """
 
     def __init__(self, channel):
@@ -50,6 +52,16 @@ class KeyAdminServiceStub:
                 request_serializer=tidewire_dot_auth_dot_v1_dot_admin__pb2.ListKeysRequest.SerializeToString,
                 response_deserializer=tidewire_dot_auth_dot_v1_dot_admin__pb2.ListKeysResponse.FromString,
                 _registered_method=True)
+        self.UpdateKey = channel.unary_unary(
+                '/tidewire.auth.v1.KeyAdminService/UpdateKey',
+                request_serializer=tidewire_dot_auth_dot_v1_dot_admin__pb2.UpdateKeyRequest.SerializeToString,
+                response_deserializer=tidewire_dot_auth_dot_v1_dot_admin__pb2.UpdateKeyResponse.FromString,
+                _registered_method=True)
+        self.RotateKey = channel.unary_unary(
+                '/tidewire.auth.v1.KeyAdminService/RotateKey',
+                request_serializer=tidewire_dot_auth_dot_v1_dot_admin__pb2.RotateKeyRequest.SerializeToString,
+                response_deserializer=tidewire_dot_auth_dot_v1_dot_admin__pb2.RotateKeyResponse.FromString,
+                _registered_method=True)
         self.RevokeKey = channel.unary_unary(
                 '/tidewire.auth.v1.KeyAdminService/RevokeKey',
                 request_serializer=tidewire_dot_auth_dot_v1_dot_admin__pb2.RevokeKeyRequest.SerializeToString,
@@ -65,10 +77,22 @@ class KeyAdminServiceStub:
                 request_serializer=tidewire_dot_auth_dot_v1_dot_admin__pb2.EnableKeyRequest.SerializeToString,
                 response_deserializer=tidewire_dot_auth_dot_v1_dot_admin__pb2.EnableKeyResponse.FromString,
                 _registered_method=True)
+        self.DeleteKey = channel.unary_unary(
+                '/tidewire.auth.v1.KeyAdminService/DeleteKey',
+                request_serializer=tidewire_dot_auth_dot_v1_dot_admin__pb2.DeleteKeyRequest.SerializeToString,
+                response_deserializer=tidewire_dot_auth_dot_v1_dot_admin__pb2.DeleteKeyResponse.FromString,
+                _registered_method=True)
+        self.ListAuditEntries = channel.unary_unary(
+                '/tidewire.auth.v1.KeyAdminService/ListAuditEntries',
+                request_serializer=tidewire_dot_auth_dot_v1_dot_admin__pb2.ListAuditEntriesRequest.SerializeToString,
+                response_deserializer=tidewire_dot_auth_dot_v1_dot_admin__pb2.ListAuditEntriesResponse.FromString,
+                _registered_method=True)
 
 
 class KeyAdminServiceServicer:
-    """Makes and changes keys. Caller: an API key with the permission `admin`, or the service token.
+    """Makes and changes keys, and tells who did. Callers are let in as for `AuthService`. Groups: `keys.read` (GetKey, ListKeys),
+    `keys.write` (all that change a key), `audit.read` (ListAuditEntries). Every change is in the audit log, in one transaction
+    with it.
     """
 
     def CreateKey(self, request, context):
@@ -87,6 +111,21 @@ class KeyAdminServiceServicer:
 
     def ListKeys(self, request, context):
         """Lists keys by page, oldest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateKey(self, request, context):
+        """Changes the fields of a key that the mask names. A revoked key cannot change.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RotateKey(self, request, context):
+        """Makes a key with a new id and secret and everything else as it was, and lets the old one live for a time of grace: until
+        the earlier of its end and the old key's own expiry. Only a key that is good can be rotated.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -113,6 +152,20 @@ class KeyAdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DeleteKey(self, request, context):
+        """Removes a key for good: from then on it is NOT_FOUND, like one that never was. The audit log keeps what it was.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAuditEntries(self, request, context):
+        """Lists changes of keys by page, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_KeyAdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -131,6 +184,16 @@ def add_KeyAdminServiceServicer_to_server(servicer, server):
                     request_deserializer=tidewire_dot_auth_dot_v1_dot_admin__pb2.ListKeysRequest.FromString,
                     response_serializer=tidewire_dot_auth_dot_v1_dot_admin__pb2.ListKeysResponse.SerializeToString,
             ),
+            'UpdateKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateKey,
+                    request_deserializer=tidewire_dot_auth_dot_v1_dot_admin__pb2.UpdateKeyRequest.FromString,
+                    response_serializer=tidewire_dot_auth_dot_v1_dot_admin__pb2.UpdateKeyResponse.SerializeToString,
+            ),
+            'RotateKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateKey,
+                    request_deserializer=tidewire_dot_auth_dot_v1_dot_admin__pb2.RotateKeyRequest.FromString,
+                    response_serializer=tidewire_dot_auth_dot_v1_dot_admin__pb2.RotateKeyResponse.SerializeToString,
+            ),
             'RevokeKey': grpc.unary_unary_rpc_method_handler(
                     servicer.RevokeKey,
                     request_deserializer=tidewire_dot_auth_dot_v1_dot_admin__pb2.RevokeKeyRequest.FromString,
@@ -146,6 +209,16 @@ def add_KeyAdminServiceServicer_to_server(servicer, server):
                     request_deserializer=tidewire_dot_auth_dot_v1_dot_admin__pb2.EnableKeyRequest.FromString,
                     response_serializer=tidewire_dot_auth_dot_v1_dot_admin__pb2.EnableKeyResponse.SerializeToString,
             ),
+            'DeleteKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteKey,
+                    request_deserializer=tidewire_dot_auth_dot_v1_dot_admin__pb2.DeleteKeyRequest.FromString,
+                    response_serializer=tidewire_dot_auth_dot_v1_dot_admin__pb2.DeleteKeyResponse.SerializeToString,
+            ),
+            'ListAuditEntries': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAuditEntries,
+                    request_deserializer=tidewire_dot_auth_dot_v1_dot_admin__pb2.ListAuditEntriesRequest.FromString,
+                    response_serializer=tidewire_dot_auth_dot_v1_dot_admin__pb2.ListAuditEntriesResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'tidewire.auth.v1.KeyAdminService', rpc_method_handlers)
@@ -155,7 +228,9 @@ def add_KeyAdminServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class KeyAdminService:
-    """Makes and changes keys. Caller: an API key with the permission `admin`, or the service token.
+    """Makes and changes keys, and tells who did. Callers are let in as for `AuthService`. Groups: `keys.read` (GetKey, ListKeys),
+    `keys.write` (all that change a key), `audit.read` (ListAuditEntries). Every change is in the audit log, in one transaction
+    with it.
     """
 
     @staticmethod
@@ -240,6 +315,60 @@ class KeyAdminService:
             _registered_method=True)
 
     @staticmethod
+    def UpdateKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tidewire.auth.v1.KeyAdminService/UpdateKey',
+            tidewire_dot_auth_dot_v1_dot_admin__pb2.UpdateKeyRequest.SerializeToString,
+            tidewire_dot_auth_dot_v1_dot_admin__pb2.UpdateKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tidewire.auth.v1.KeyAdminService/RotateKey',
+            tidewire_dot_auth_dot_v1_dot_admin__pb2.RotateKeyRequest.SerializeToString,
+            tidewire_dot_auth_dot_v1_dot_admin__pb2.RotateKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def RevokeKey(request,
             target,
             options=(),
@@ -310,6 +439,60 @@ class KeyAdminService:
             '/tidewire.auth.v1.KeyAdminService/EnableKey',
             tidewire_dot_auth_dot_v1_dot_admin__pb2.EnableKeyRequest.SerializeToString,
             tidewire_dot_auth_dot_v1_dot_admin__pb2.EnableKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tidewire.auth.v1.KeyAdminService/DeleteKey',
+            tidewire_dot_auth_dot_v1_dot_admin__pb2.DeleteKeyRequest.SerializeToString,
+            tidewire_dot_auth_dot_v1_dot_admin__pb2.DeleteKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAuditEntries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tidewire.auth.v1.KeyAdminService/ListAuditEntries',
+            tidewire_dot_auth_dot_v1_dot_admin__pb2.ListAuditEntriesRequest.SerializeToString,
+            tidewire_dot_auth_dot_v1_dot_admin__pb2.ListAuditEntriesResponse.FromString,
             options,
             channel_credentials,
             insecure,

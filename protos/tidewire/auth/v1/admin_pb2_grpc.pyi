@@ -27,7 +27,10 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class KeyAdminServiceStub:
-    """Makes and changes keys. Caller: an API key with the permission `admin`, or the service token."""
+    """Makes and changes keys, and tells who did. Callers are let in as for `AuthService`. Groups: `keys.read` (GetKey, ListKeys),
+    `keys.write` (all that change a key), `audit.read` (ListAuditEntries). Every change is in the audit log, in one transaction
+    with it.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -39,16 +42,29 @@ class KeyAdminServiceStub:
     """Reads a key."""
     ListKeys: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListKeysRequest, _admin_pb2.ListKeysResponse]
     """Lists keys by page, oldest first."""
+    UpdateKey: _grpc.UnaryUnaryMultiCallable[_admin_pb2.UpdateKeyRequest, _admin_pb2.UpdateKeyResponse]
+    """Changes the fields of a key that the mask names. A revoked key cannot change."""
+    RotateKey: _grpc.UnaryUnaryMultiCallable[_admin_pb2.RotateKeyRequest, _admin_pb2.RotateKeyResponse]
+    """Makes a key with a new id and secret and everything else as it was, and lets the old one live for a time of grace: until
+    the earlier of its end and the old key's own expiry. Only a key that is good can be rotated.
+    """
     RevokeKey: _grpc.UnaryUnaryMultiCallable[_admin_pb2.RevokeKeyRequest, _admin_pb2.RevokeKeyResponse]
     """Refuses a key for ever. Idempotent."""
     DisableKey: _grpc.UnaryUnaryMultiCallable[_admin_pb2.DisableKeyRequest, _admin_pb2.DisableKeyResponse]
     """Refuses a key until it is enabled. Idempotent."""
     EnableKey: _grpc.UnaryUnaryMultiCallable[_admin_pb2.EnableKeyRequest, _admin_pb2.EnableKeyResponse]
     """Lets a disabled key in again. Idempotent."""
+    DeleteKey: _grpc.UnaryUnaryMultiCallable[_admin_pb2.DeleteKeyRequest, _admin_pb2.DeleteKeyResponse]
+    """Removes a key for good: from then on it is NOT_FOUND, like one that never was. The audit log keeps what it was."""
+    ListAuditEntries: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListAuditEntriesRequest, _admin_pb2.ListAuditEntriesResponse]
+    """Lists changes of keys by page, newest first."""
 
 @_typing.type_check_only
 class KeyAdminServiceAsyncStub(KeyAdminServiceStub):
-    """Makes and changes keys. Caller: an API key with the permission `admin`, or the service token."""
+    """Makes and changes keys, and tells who did. Callers are let in as for `AuthService`. Groups: `keys.read` (GetKey, ListKeys),
+    `keys.write` (all that change a key), `audit.read` (ListAuditEntries). Every change is in the audit log, in one transaction
+    with it.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateKey: _aio.UnaryUnaryMultiCallable[_admin_pb2.CreateKeyRequest, _admin_pb2.CreateKeyResponse]  # type: ignore[assignment]
@@ -57,15 +73,28 @@ class KeyAdminServiceAsyncStub(KeyAdminServiceStub):
     """Reads a key."""
     ListKeys: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListKeysRequest, _admin_pb2.ListKeysResponse]  # type: ignore[assignment]
     """Lists keys by page, oldest first."""
+    UpdateKey: _aio.UnaryUnaryMultiCallable[_admin_pb2.UpdateKeyRequest, _admin_pb2.UpdateKeyResponse]  # type: ignore[assignment]
+    """Changes the fields of a key that the mask names. A revoked key cannot change."""
+    RotateKey: _aio.UnaryUnaryMultiCallable[_admin_pb2.RotateKeyRequest, _admin_pb2.RotateKeyResponse]  # type: ignore[assignment]
+    """Makes a key with a new id and secret and everything else as it was, and lets the old one live for a time of grace: until
+    the earlier of its end and the old key's own expiry. Only a key that is good can be rotated.
+    """
     RevokeKey: _aio.UnaryUnaryMultiCallable[_admin_pb2.RevokeKeyRequest, _admin_pb2.RevokeKeyResponse]  # type: ignore[assignment]
     """Refuses a key for ever. Idempotent."""
     DisableKey: _aio.UnaryUnaryMultiCallable[_admin_pb2.DisableKeyRequest, _admin_pb2.DisableKeyResponse]  # type: ignore[assignment]
     """Refuses a key until it is enabled. Idempotent."""
     EnableKey: _aio.UnaryUnaryMultiCallable[_admin_pb2.EnableKeyRequest, _admin_pb2.EnableKeyResponse]  # type: ignore[assignment]
     """Lets a disabled key in again. Idempotent."""
+    DeleteKey: _aio.UnaryUnaryMultiCallable[_admin_pb2.DeleteKeyRequest, _admin_pb2.DeleteKeyResponse]  # type: ignore[assignment]
+    """Removes a key for good: from then on it is NOT_FOUND, like one that never was. The audit log keeps what it was."""
+    ListAuditEntries: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListAuditEntriesRequest, _admin_pb2.ListAuditEntriesResponse]  # type: ignore[assignment]
+    """Lists changes of keys by page, newest first."""
 
 class KeyAdminServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Makes and changes keys. Caller: an API key with the permission `admin`, or the service token."""
+    """Makes and changes keys, and tells who did. Callers are let in as for `AuthService`. Groups: `keys.read` (GetKey, ListKeys),
+    `keys.write` (all that change a key), `audit.read` (ListAuditEntries). Every change is in the audit log, in one transaction
+    with it.
+    """
 
     @_abc_1.abstractmethod
     def CreateKey(
@@ -92,6 +121,24 @@ class KeyAdminServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists keys by page, oldest first."""
 
     @_abc_1.abstractmethod
+    def UpdateKey(
+        self,
+        request: _admin_pb2.UpdateKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.UpdateKeyResponse, _abc.Awaitable[_admin_pb2.UpdateKeyResponse]]:
+        """Changes the fields of a key that the mask names. A revoked key cannot change."""
+
+    @_abc_1.abstractmethod
+    def RotateKey(
+        self,
+        request: _admin_pb2.RotateKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.RotateKeyResponse, _abc.Awaitable[_admin_pb2.RotateKeyResponse]]:
+        """Makes a key with a new id and secret and everything else as it was, and lets the old one live for a time of grace: until
+        the earlier of its end and the old key's own expiry. Only a key that is good can be rotated.
+        """
+
+    @_abc_1.abstractmethod
     def RevokeKey(
         self,
         request: _admin_pb2.RevokeKeyRequest,
@@ -114,5 +161,21 @@ class KeyAdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.EnableKeyResponse, _abc.Awaitable[_admin_pb2.EnableKeyResponse]]:
         """Lets a disabled key in again. Idempotent."""
+
+    @_abc_1.abstractmethod
+    def DeleteKey(
+        self,
+        request: _admin_pb2.DeleteKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.DeleteKeyResponse, _abc.Awaitable[_admin_pb2.DeleteKeyResponse]]:
+        """Removes a key for good: from then on it is NOT_FOUND, like one that never was. The audit log keeps what it was."""
+
+    @_abc_1.abstractmethod
+    def ListAuditEntries(
+        self,
+        request: _admin_pb2.ListAuditEntriesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.ListAuditEntriesResponse, _abc.Awaitable[_admin_pb2.ListAuditEntriesResponse]]:
+        """Lists changes of keys by page, newest first."""
 
 def add_KeyAdminServiceServicer_to_server(servicer: KeyAdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -27,39 +27,43 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from tidewire.auth.v1 import keys_pb2 as tidewire_dot_auth_dot_v1_dot_keys__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1btidewire/auth/v1/auth.proto\x12\x10tidewire.auth.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1btidewire/auth/v1/keys.proto\"\x99\x02\n\x07Verdict\x12+\n\x04\x63ode\x18\x01 \x01(\x0e\x32\x1d.tidewire.auth.v1.VerdictCode\x12\x0e\n\x06key_id\x18\x02 \x01(\t\x12\r\n\x05owner\x18\x03 \x01(\t\x12\x13\n\x0bpermissions\x18\x04 \x03(\t\x12+\n\x06limits\x18\x05 \x01(\x0b\x32\x1b.tidewire.auth.v1.KeyLimits\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\tcache_ttl\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08revision\x18\x08 \x01(\x03\x12\x0f\n\x07missing\x18\t \x01(\t\"g\n\x10VerifyKeyRequest\x12\x0f\n\x07\x61pi_key\x18\x01 \x01(\t\x12\x0e\n\x06\x64omain\x18\x02 \x01(\t\x12\x11\n\tworkspace\x18\x03 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x04 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x05 \x01(\t\"?\n\x11VerifyKeyResponse\x12*\n\x07verdict\x18\x01 \x01(\x0b\x32\x19.tidewire.auth.v1.Verdict\"I\n\x11VerifyKeysRequest\x12\x34\n\x08requests\x18\x01 \x03(\x0b\x32\".tidewire.auth.v1.VerifyKeyRequest\"A\n\x12VerifyKeysResponse\x12+\n\x08verdicts\x18\x01 \x03(\x0b\x32\x19.tidewire.auth.v1.Verdict\"l\n\x16\x43heckPermissionRequest\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x02 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x03 \x01(\t\x12\x0e\n\x06\x64omain\x18\x04 \x01(\t\x12\x11\n\tworkspace\x18\x05 \x01(\t\"E\n\x17\x43heckPermissionResponse\x12*\n\x07verdict\x18\x01 \x01(\x0b\x32\x19.tidewire.auth.v1.Verdict\")\n\x10WatchKeysRequest\x12\x15\n\rfrom_revision\x18\x01 \x01(\x03\"\xbc\x01\n\x11WatchKeysResponse\x12\x32\n\ncheckpoint\x18\x01 \x01(\x0b\x32\x1c.tidewire.auth.v1.CheckpointH\x00\x12-\n\x06\x63hange\x18\x02 \x01(\x0b\x32\x1b.tidewire.auth.v1.KeyChangeH\x00\x12;\n\x0fresync_required\x18\x03 \x01(\x0b\x32 .tidewire.auth.v1.ResyncRequiredH\x00\x42\x07\n\x05\x65vent\"\x1e\n\nCheckpoint\x12\x10\n\x08revision\x18\x01 \x01(\x03\"Z\n\tKeyChange\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12+\n\x04\x63ode\x18\x03 \x01(\x0e\x32\x1d.tidewire.auth.v1.VerdictCode\" \n\x0eResyncRequired\x12\x0e\n\x06reason\x18\x01 \x01(\t*\xf5\x01\n\x0bVerdictCode\x12\x1c\n\x18VERDICT_CODE_UNSPECIFIED\x10\x00\x12\x16\n\x12VERDICT_CODE_VALID\x10\x01\x12\x1a\n\x16VERDICT_CODE_NOT_FOUND\x10\x02\x12\x19\n\x15VERDICT_CODE_DISABLED\x10\x03\x12\x18\n\x14VERDICT_CODE_REVOKED\x10\x04\x12\x18\n\x14VERDICT_CODE_EXPIRED\x10\x05\x12\x1a\n\x16VERDICT_CODE_FORBIDDEN\x10\x06\x12)\n%VERDICT_CODE_INSUFFICIENT_PERMISSIONS\x10\x07\x32\xfc\x02\n\x0b\x41uthService\x12T\n\tVerifyKey\x12\".tidewire.auth.v1.VerifyKeyRequest\x1a#.tidewire.auth.v1.VerifyKeyResponse\x12W\n\nVerifyKeys\x12#.tidewire.auth.v1.VerifyKeysRequest\x1a$.tidewire.auth.v1.VerifyKeysResponse\x12\x66\n\x0f\x43heckPermission\x12(.tidewire.auth.v1.CheckPermissionRequest\x1a).tidewire.auth.v1.CheckPermissionResponse\x12V\n\tWatchKeys\x12\".tidewire.auth.v1.WatchKeysRequest\x1a#.tidewire.auth.v1.WatchKeysResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1btidewire/auth/v1/auth.proto\x12\x10tidewire.auth.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1btidewire/auth/v1/keys.proto\"\xf9\x02\n\x07Verdict\x12+\n\x04\x63ode\x18\x01 \x01(\x0e\x32\x1d.tidewire.auth.v1.VerdictCode\x12\x0e\n\x06key_id\x18\x02 \x01(\t\x12\r\n\x05owner\x18\x03 \x01(\t\x12\x13\n\x0bpermissions\x18\x04 \x03(\t\x12+\n\x06limits\x18\x05 \x01(\x0b\x32\x1b.tidewire.auth.v1.KeyLimits\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\tcache_ttl\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08revision\x18\x08 \x01(\x03\x12\x0f\n\x07missing\x18\t \x01(\t\x12.\n\x0bretry_after\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1b\n\x0eremaining_uses\x18\x0b \x01(\x03H\x00\x88\x01\x01\x42\x11\n\x0f_remaining_uses\"\x7f\n\x10VerifyKeyRequest\x12\x0f\n\x07\x61pi_key\x18\x01 \x01(\t\x12\x0e\n\x06\x64omain\x18\x02 \x01(\t\x12\x11\n\tworkspace\x18\x03 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x04 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x05 \x01(\t\x12\x16\n\x0e\x63lient_address\x18\x06 \x01(\t\"?\n\x11VerifyKeyResponse\x12*\n\x07verdict\x18\x01 \x01(\x0b\x32\x19.tidewire.auth.v1.Verdict\"\x83\x01\n\x14IntrospectKeyRequest\x12\x0f\n\x07\x61pi_key\x18\x01 \x01(\t\x12\x0e\n\x06\x64omain\x18\x02 \x01(\t\x12\x11\n\tworkspace\x18\x03 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x04 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x05 \x01(\t\x12\x16\n\x0e\x63lient_address\x18\x06 \x01(\t\"C\n\x15IntrospectKeyResponse\x12*\n\x07verdict\x18\x01 \x01(\x0b\x32\x19.tidewire.auth.v1.Verdict\"I\n\x11VerifyKeysRequest\x12\x34\n\x08requests\x18\x01 \x03(\x0b\x32\".tidewire.auth.v1.VerifyKeyRequest\"A\n\x12VerifyKeysResponse\x12+\n\x08verdicts\x18\x01 \x03(\x0b\x32\x19.tidewire.auth.v1.Verdict\"l\n\x16\x43heckPermissionRequest\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x02 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x03 \x01(\t\x12\x0e\n\x06\x64omain\x18\x04 \x01(\t\x12\x11\n\tworkspace\x18\x05 \x01(\t\"E\n\x17\x43heckPermissionResponse\x12*\n\x07verdict\x18\x01 \x01(\x0b\x32\x19.tidewire.auth.v1.Verdict\")\n\x10WatchKeysRequest\x12\x15\n\rfrom_revision\x18\x01 \x01(\x03\"\xbc\x01\n\x11WatchKeysResponse\x12\x32\n\ncheckpoint\x18\x01 \x01(\x0b\x32\x1c.tidewire.auth.v1.CheckpointH\x00\x12-\n\x06\x63hange\x18\x02 \x01(\x0b\x32\x1b.tidewire.auth.v1.KeyChangeH\x00\x12;\n\x0fresync_required\x18\x03 \x01(\x0b\x32 .tidewire.auth.v1.ResyncRequiredH\x00\x42\x07\n\x05\x65vent\"\x1e\n\nCheckpoint\x12\x10\n\x08revision\x18\x01 \x01(\x03\"Z\n\tKeyChange\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12+\n\x04\x63ode\x18\x03 \x01(\x0e\x32\x1d.tidewire.auth.v1.VerdictCode\" \n\x0eResyncRequired\x12\x0e\n\x06reason\x18\x01 \x01(\t*\xb5\x02\n\x0bVerdictCode\x12\x1c\n\x18VERDICT_CODE_UNSPECIFIED\x10\x00\x12\x16\n\x12VERDICT_CODE_VALID\x10\x01\x12\x1a\n\x16VERDICT_CODE_NOT_FOUND\x10\x02\x12\x19\n\x15VERDICT_CODE_DISABLED\x10\x03\x12\x18\n\x14VERDICT_CODE_REVOKED\x10\x04\x12\x18\n\x14VERDICT_CODE_EXPIRED\x10\x05\x12\x1a\n\x16VERDICT_CODE_FORBIDDEN\x10\x06\x12)\n%VERDICT_CODE_INSUFFICIENT_PERMISSIONS\x10\x07\x12\x1d\n\x19VERDICT_CODE_RATE_LIMITED\x10\x08\x12\x1f\n\x1bVERDICT_CODE_USAGE_EXCEEDED\x10\t2\xde\x03\n\x0b\x41uthService\x12T\n\tVerifyKey\x12\".tidewire.auth.v1.VerifyKeyRequest\x1a#.tidewire.auth.v1.VerifyKeyResponse\x12W\n\nVerifyKeys\x12#.tidewire.auth.v1.VerifyKeysRequest\x1a$.tidewire.auth.v1.VerifyKeysResponse\x12`\n\rIntrospectKey\x12&.tidewire.auth.v1.IntrospectKeyRequest\x1a\'.tidewire.auth.v1.IntrospectKeyResponse\x12\x66\n\x0f\x43heckPermission\x12(.tidewire.auth.v1.CheckPermissionRequest\x1a).tidewire.auth.v1.CheckPermissionResponse\x12V\n\tWatchKeys\x12\".tidewire.auth.v1.WatchKeysRequest\x1a#.tidewire.auth.v1.WatchKeysResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tidewire.auth.v1.auth_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_VERDICTCODE']._serialized_start=1313
-  _globals['_VERDICTCODE']._serialized_end=1558
+  _globals['_VERDICTCODE']._serialized_start=1636
+  _globals['_VERDICTCODE']._serialized_end=1945
   _globals['_VERDICT']._serialized_start=144
-  _globals['_VERDICT']._serialized_end=425
-  _globals['_VERIFYKEYREQUEST']._serialized_start=427
-  _globals['_VERIFYKEYREQUEST']._serialized_end=530
-  _globals['_VERIFYKEYRESPONSE']._serialized_start=532
-  _globals['_VERIFYKEYRESPONSE']._serialized_end=595
-  _globals['_VERIFYKEYSREQUEST']._serialized_start=597
-  _globals['_VERIFYKEYSREQUEST']._serialized_end=670
-  _globals['_VERIFYKEYSRESPONSE']._serialized_start=672
-  _globals['_VERIFYKEYSRESPONSE']._serialized_end=737
-  _globals['_CHECKPERMISSIONREQUEST']._serialized_start=739
-  _globals['_CHECKPERMISSIONREQUEST']._serialized_end=847
-  _globals['_CHECKPERMISSIONRESPONSE']._serialized_start=849
-  _globals['_CHECKPERMISSIONRESPONSE']._serialized_end=918
-  _globals['_WATCHKEYSREQUEST']._serialized_start=920
-  _globals['_WATCHKEYSREQUEST']._serialized_end=961
-  _globals['_WATCHKEYSRESPONSE']._serialized_start=964
-  _globals['_WATCHKEYSRESPONSE']._serialized_end=1152
-  _globals['_CHECKPOINT']._serialized_start=1154
-  _globals['_CHECKPOINT']._serialized_end=1184
-  _globals['_KEYCHANGE']._serialized_start=1186
-  _globals['_KEYCHANGE']._serialized_end=1276
-  _globals['_RESYNCREQUIRED']._serialized_start=1278
-  _globals['_RESYNCREQUIRED']._serialized_end=1310
-  _globals['_AUTHSERVICE']._serialized_start=1561
-  _globals['_AUTHSERVICE']._serialized_end=1941
+  _globals['_VERDICT']._serialized_end=521
+  _globals['_VERIFYKEYREQUEST']._serialized_start=523
+  _globals['_VERIFYKEYREQUEST']._serialized_end=650
+  _globals['_VERIFYKEYRESPONSE']._serialized_start=652
+  _globals['_VERIFYKEYRESPONSE']._serialized_end=715
+  _globals['_INTROSPECTKEYREQUEST']._serialized_start=718
+  _globals['_INTROSPECTKEYREQUEST']._serialized_end=849
+  _globals['_INTROSPECTKEYRESPONSE']._serialized_start=851
+  _globals['_INTROSPECTKEYRESPONSE']._serialized_end=918
+  _globals['_VERIFYKEYSREQUEST']._serialized_start=920
+  _globals['_VERIFYKEYSREQUEST']._serialized_end=993
+  _globals['_VERIFYKEYSRESPONSE']._serialized_start=995
+  _globals['_VERIFYKEYSRESPONSE']._serialized_end=1060
+  _globals['_CHECKPERMISSIONREQUEST']._serialized_start=1062
+  _globals['_CHECKPERMISSIONREQUEST']._serialized_end=1170
+  _globals['_CHECKPERMISSIONRESPONSE']._serialized_start=1172
+  _globals['_CHECKPERMISSIONRESPONSE']._serialized_end=1241
+  _globals['_WATCHKEYSREQUEST']._serialized_start=1243
+  _globals['_WATCHKEYSREQUEST']._serialized_end=1284
+  _globals['_WATCHKEYSRESPONSE']._serialized_start=1287
+  _globals['_WATCHKEYSRESPONSE']._serialized_end=1475
+  _globals['_CHECKPOINT']._serialized_start=1477
+  _globals['_CHECKPOINT']._serialized_end=1507
+  _globals['_KEYCHANGE']._serialized_start=1509
+  _globals['_KEYCHANGE']._serialized_end=1599
+  _globals['_RESYNCREQUIRED']._serialized_start=1601
+  _globals['_RESYNCREQUIRED']._serialized_end=1633
+  _globals['_AUTHSERVICE']._serialized_start=1948
+  _globals['_AUTHSERVICE']._serialized_end=2426
 # @@protoc_insertion_point(module_scope)

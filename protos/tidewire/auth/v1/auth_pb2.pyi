@@ -3,8 +3,10 @@
 isort:skip_file
 Verification of API keys, for the edge and for any other back end.
 
-Every call carries a credential in the metadata `authorization: Bearer <token>`: the service token,
-or (where a method says so) an API key with the permission `admin`.
+Every call is made by a caller that is allowed to: it shows, in the metadata `authorization: Bearer <token>`, the service
+token (allowed everything) or an API key with the permission `admin:<group>`; or it shows no such metadata but a client
+certificate that the service was told of (mutual TLS). Groups: `verify` (VerifyKey, VerifyKeys, IntrospectKey), `check`
+(CheckPermission), `watch` (WatchKeys); those of administration are beside `KeyAdminService`.
 """
 
 from collections import abc as _abc
@@ -48,6 +50,10 @@ class _VerdictCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_VerdictCo
     """The key may not be used in this domain or workspace."""
     VERDICT_CODE_INSUFFICIENT_PERMISSIONS: _VerdictCode.ValueType  # 7
     """The key lacks the permission asked for."""
+    VERDICT_CODE_RATE_LIMITED: _VerdictCode.ValueType  # 8
+    """The key was verified too often, or too many attempts failed from this address; `retry_after` says when to come again."""
+    VERDICT_CODE_USAGE_EXCEEDED: _VerdictCode.ValueType  # 9
+    """All uses that the key was good for are used up."""
 
 class VerdictCode(_VerdictCode, metaclass=_VerdictCodeEnumTypeWrapper):
     """The result of a verification."""
@@ -68,6 +74,10 @@ VERDICT_CODE_FORBIDDEN: VerdictCode.ValueType  # 6
 """The key may not be used in this domain or workspace."""
 VERDICT_CODE_INSUFFICIENT_PERMISSIONS: VerdictCode.ValueType  # 7
 """The key lacks the permission asked for."""
+VERDICT_CODE_RATE_LIMITED: VerdictCode.ValueType  # 8
+"""The key was verified too often, or too many attempts failed from this address; `retry_after` says when to come again."""
+VERDICT_CODE_USAGE_EXCEEDED: VerdictCode.ValueType  # 9
+"""All uses that the key was good for are used up."""
 Global___VerdictCode: _TypeAlias = VerdictCode  # noqa: Y015
 
 @_typing.final
@@ -85,6 +95,8 @@ class Verdict(_message.Message):
     CACHE_TTL_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     MISSING_FIELD_NUMBER: _builtins.int
+    RETRY_AFTER_FIELD_NUMBER: _builtins.int
+    REMAINING_USES_FIELD_NUMBER: _builtins.int
     code: Global___VerdictCode.ValueType
     """The result."""
     key_id: _builtins.str
@@ -95,6 +107,8 @@ class Verdict(_message.Message):
     """The store's revision that the verdict was made at."""
     missing: _builtins.str
     """The permission that is missing, or what is forbidden, for people; empty when VALID."""
+    remaining_uses: _builtins.int
+    """Uses that are left after this one; not set: the key has no such bound."""
     @_builtins.property
     def permissions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The key's permissions, for display; decisions are made here, not by the caller."""
@@ -109,7 +123,13 @@ class Verdict(_message.Message):
 
     @_builtins.property
     def cache_ttl(self) -> _duration_pb2.Duration:
-        """How long the caller may go on using this verdict without a watch."""
+        """How long the caller may go on using this verdict without a watch. Zero: not at all, with a watch neither, because each
+        use is to be charged.
+        """
+
+    @_builtins.property
+    def retry_after(self) -> _duration_pb2.Duration:
+        """With RATE_LIMITED: the time after which it is worth trying again."""
 
     def __init__(
         self,
@@ -123,12 +143,16 @@ class Verdict(_message.Message):
         cache_ttl: _duration_pb2.Duration | None = ...,
         revision: _builtins.int = ...,
         missing: _builtins.str = ...,
+        retry_after: _duration_pb2.Duration | None = ...,
+        remaining_uses: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cache_ttl", b"cache_ttl", "expire_time", b"expire_time", "limits", b"limits"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_remaining_uses", b"_remaining_uses", "cache_ttl", b"cache_ttl", "expire_time", b"expire_time", "limits", b"limits", "remaining_uses", b"remaining_uses", "retry_after", b"retry_after"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache_ttl", b"cache_ttl", "code", b"code", "expire_time", b"expire_time", "key_id", b"key_id", "limits", b"limits", "missing", b"missing", "owner", b"owner", "permissions", b"permissions", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_remaining_uses", b"_remaining_uses", "cache_ttl", b"cache_ttl", "code", b"code", "expire_time", b"expire_time", "key_id", b"key_id", "limits", b"limits", "missing", b"missing", "owner", b"owner", "permissions", b"permissions", "remaining_uses", b"remaining_uses", "retry_after", b"retry_after", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__remaining_uses: _TypeAlias = _typing.Literal["remaining_uses"]  # noqa: Y015
+    _WhichOneofArgType__remaining_uses: _TypeAlias = _typing.Literal["_remaining_uses", b"_remaining_uses"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__remaining_uses) -> _WhichOneofReturnType__remaining_uses | None: ...
 
 Global___Verdict: _TypeAlias = Verdict  # noqa: Y015
 
@@ -143,6 +167,7 @@ class VerifyKeyRequest(_message.Message):
     WORKSPACE_FIELD_NUMBER: _builtins.int
     ACTION_FIELD_NUMBER: _builtins.int
     CHANNEL_FIELD_NUMBER: _builtins.int
+    CLIENT_ADDRESS_FIELD_NUMBER: _builtins.int
     api_key: _builtins.str
     """The whole key, as its holder sent it. Never logged."""
     domain: _builtins.str
@@ -153,6 +178,10 @@ class VerifyKeyRequest(_message.Message):
     """An action to check as well; empty: none."""
     channel: _builtins.str
     """The channel of that action."""
+    client_address: _builtins.str
+    """The address that the key came from, as the caller saw it (an IPv4 or IPv6 address): failed attempts are counted by it.
+    Empty: not known, and not counted.
+    """
     def __init__(
         self,
         *,
@@ -161,10 +190,11 @@ class VerifyKeyRequest(_message.Message):
         workspace: _builtins.str = ...,
         action: _builtins.str = ...,
         channel: _builtins.str = ...,
+        client_address: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "api_key", b"api_key", "channel", b"channel", "domain", b"domain", "workspace", b"workspace"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "api_key", b"api_key", "channel", b"channel", "client_address", b"client_address", "domain", b"domain", "workspace", b"workspace"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -193,6 +223,72 @@ class VerifyKeyResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___VerifyKeyResponse: _TypeAlias = VerifyKeyResponse  # noqa: Y015
+
+@_typing.final
+class IntrospectKeyRequest(_message.Message):
+    """A key, and what it would be wanted for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    API_KEY_FIELD_NUMBER: _builtins.int
+    DOMAIN_FIELD_NUMBER: _builtins.int
+    WORKSPACE_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    CLIENT_ADDRESS_FIELD_NUMBER: _builtins.int
+    api_key: _builtins.str
+    """The whole key, as its holder sent it. Never logged."""
+    domain: _builtins.str
+    """The domain it would be used in; empty: not checked."""
+    workspace: _builtins.str
+    """The workspace it would be used in; empty: not checked."""
+    action: _builtins.str
+    """An action to check as well; empty: none."""
+    channel: _builtins.str
+    """The channel of that action."""
+    client_address: _builtins.str
+    """The address that the key came from; as in VerifyKeyRequest."""
+    def __init__(
+        self,
+        *,
+        api_key: _builtins.str = ...,
+        domain: _builtins.str = ...,
+        workspace: _builtins.str = ...,
+        action: _builtins.str = ...,
+        channel: _builtins.str = ...,
+        client_address: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "api_key", b"api_key", "channel", b"channel", "client_address", b"client_address", "domain", b"domain", "workspace", b"workspace"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IntrospectKeyRequest: _TypeAlias = IntrospectKeyRequest  # noqa: Y015
+
+@_typing.final
+class IntrospectKeyResponse(_message.Message):
+    """The verdict that a verification would give."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERDICT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def verdict(self) -> Global___Verdict:
+        """The verdict."""
+
+    def __init__(
+        self,
+        *,
+        verdict: Global___Verdict | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["verdict", b"verdict"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["verdict", b"verdict"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IntrospectKeyResponse: _TypeAlias = IntrospectKeyResponse  # noqa: Y015
 
 @_typing.final
 class VerifyKeysRequest(_message.Message):
@@ -402,7 +498,9 @@ class KeyChange(_message.Message):
     revision: _builtins.int
     """The revision of the change."""
     code: Global___VerdictCode.ValueType
-    """The verdict on the key as such (without a domain or a permission) from now on."""
+    """The verdict on the key as such (without a domain or a permission) from now on. EXPIRED also at the end of the grace of a
+    key that was rotated.
+    """
     def __init__(
         self,
         *,

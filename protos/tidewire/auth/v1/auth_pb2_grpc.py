@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class AuthServiceStub:
-    """Answers: is this key good, and for what. Denial is data, not status. Caller: the service token or an admin key.
+    """Answers: is this key good, and for what. Denial is data, not status.
     """
 
     def __init__(self, channel):
@@ -45,6 +45,11 @@ class AuthServiceStub:
                 request_serializer=tidewire_dot_auth_dot_v1_dot_auth__pb2.VerifyKeysRequest.SerializeToString,
                 response_deserializer=tidewire_dot_auth_dot_v1_dot_auth__pb2.VerifyKeysResponse.FromString,
                 _registered_method=True)
+        self.IntrospectKey = channel.unary_unary(
+                '/tidewire.auth.v1.AuthService/IntrospectKey',
+                request_serializer=tidewire_dot_auth_dot_v1_dot_auth__pb2.IntrospectKeyRequest.SerializeToString,
+                response_deserializer=tidewire_dot_auth_dot_v1_dot_auth__pb2.IntrospectKeyResponse.FromString,
+                _registered_method=True)
         self.CheckPermission = channel.unary_unary(
                 '/tidewire.auth.v1.AuthService/CheckPermission',
                 request_serializer=tidewire_dot_auth_dot_v1_dot_auth__pb2.CheckPermissionRequest.SerializeToString,
@@ -58,18 +63,26 @@ class AuthServiceStub:
 
 
 class AuthServiceServicer:
-    """Answers: is this key good, and for what. Denial is data, not status. Caller: the service token or an admin key.
+    """Answers: is this key good, and for what. Denial is data, not status.
     """
 
     def VerifyKey(self, request, context):
-        """Verifies one key, and when asked also one permission. No side effects.
+        """Verifies one key, and when asked also one permission. If the verdict is VALID, it is charged to a key that has `max_uses`
+        or a `verification_rate`: a call that is repeated because its answer was lost may be charged twice, never none.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def VerifyKeys(self, request, context):
-        """Verifies up to 256 keys at once; verdicts come in the order of the requests.
+        """Verifies up to 256 keys at once, charged like VerifyKey; verdicts come in the order of the requests.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def IntrospectKey(self, request, context):
+        """Says what VerifyKey would say now, and changes nothing: nothing is charged (after RFC 7662, token introspection).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -104,6 +117,11 @@ def add_AuthServiceServicer_to_server(servicer, server):
                     request_deserializer=tidewire_dot_auth_dot_v1_dot_auth__pb2.VerifyKeysRequest.FromString,
                     response_serializer=tidewire_dot_auth_dot_v1_dot_auth__pb2.VerifyKeysResponse.SerializeToString,
             ),
+            'IntrospectKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.IntrospectKey,
+                    request_deserializer=tidewire_dot_auth_dot_v1_dot_auth__pb2.IntrospectKeyRequest.FromString,
+                    response_serializer=tidewire_dot_auth_dot_v1_dot_auth__pb2.IntrospectKeyResponse.SerializeToString,
+            ),
             'CheckPermission': grpc.unary_unary_rpc_method_handler(
                     servicer.CheckPermission,
                     request_deserializer=tidewire_dot_auth_dot_v1_dot_auth__pb2.CheckPermissionRequest.FromString,
@@ -123,7 +141,7 @@ def add_AuthServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AuthService:
-    """Answers: is this key good, and for what. Denial is data, not status. Caller: the service token or an admin key.
+    """Answers: is this key good, and for what. Denial is data, not status.
     """
 
     @staticmethod
@@ -170,6 +188,33 @@ class AuthService:
             '/tidewire.auth.v1.AuthService/VerifyKeys',
             tidewire_dot_auth_dot_v1_dot_auth__pb2.VerifyKeysRequest.SerializeToString,
             tidewire_dot_auth_dot_v1_dot_auth__pb2.VerifyKeysResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def IntrospectKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tidewire.auth.v1.AuthService/IntrospectKey',
+            tidewire_dot_auth_dot_v1_dot_auth__pb2.IntrospectKeyRequest.SerializeToString,
+            tidewire_dot_auth_dot_v1_dot_auth__pb2.IntrospectKeyResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -3,8 +3,10 @@
 isort:skip_file
 Verification of API keys, for the edge and for any other back end.
 
-Every call carries a credential in the metadata `authorization: Bearer <token>`: the service token,
-or (where a method says so) an API key with the permission `admin`.
+Every call is made by a caller that is allowed to: it shows, in the metadata `authorization: Bearer <token>`, the service
+token (allowed everything) or an API key with the permission `admin:<group>`; or it shows no such metadata but a client
+certificate that the service was told of (mutual TLS). Groups: `verify` (VerifyKey, VerifyKeys, IntrospectKey), `check`
+(CheckPermission), `watch` (WatchKeys); those of administration are beside `KeyAdminService`.
 """
 
 from collections import abc as _abc
@@ -31,16 +33,20 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AuthServiceStub:
-    """Answers: is this key good, and for what. Denial is data, not status. Caller: the service token or an admin key."""
+    """Answers: is this key good, and for what. Denial is data, not status."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AuthServiceAsyncStub: ...
     VerifyKey: _grpc.UnaryUnaryMultiCallable[_auth_pb2.VerifyKeyRequest, _auth_pb2.VerifyKeyResponse]
-    """Verifies one key, and when asked also one permission. No side effects."""
+    """Verifies one key, and when asked also one permission. If the verdict is VALID, it is charged to a key that has `max_uses`
+    or a `verification_rate`: a call that is repeated because its answer was lost may be charged twice, never none.
+    """
     VerifyKeys: _grpc.UnaryUnaryMultiCallable[_auth_pb2.VerifyKeysRequest, _auth_pb2.VerifyKeysResponse]
-    """Verifies up to 256 keys at once; verdicts come in the order of the requests."""
+    """Verifies up to 256 keys at once, charged like VerifyKey; verdicts come in the order of the requests."""
+    IntrospectKey: _grpc.UnaryUnaryMultiCallable[_auth_pb2.IntrospectKeyRequest, _auth_pb2.IntrospectKeyResponse]
+    """Says what VerifyKey would say now, and changes nothing: nothing is charged (after RFC 7662, token introspection)."""
     CheckPermission: _grpc.UnaryUnaryMultiCallable[_auth_pb2.CheckPermissionRequest, _auth_pb2.CheckPermissionResponse]
     """Decides if a key that was verified before may do something, by its id: the caller need not keep the secret."""
     WatchKeys: _grpc.UnaryStreamMultiCallable[_auth_pb2.WatchKeysRequest, _auth_pb2.WatchKeysResponse]
@@ -51,13 +57,17 @@ class AuthServiceStub:
 
 @_typing.type_check_only
 class AuthServiceAsyncStub(AuthServiceStub):
-    """Answers: is this key good, and for what. Denial is data, not status. Caller: the service token or an admin key."""
+    """Answers: is this key good, and for what. Denial is data, not status."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     VerifyKey: _aio.UnaryUnaryMultiCallable[_auth_pb2.VerifyKeyRequest, _auth_pb2.VerifyKeyResponse]  # type: ignore[assignment]
-    """Verifies one key, and when asked also one permission. No side effects."""
+    """Verifies one key, and when asked also one permission. If the verdict is VALID, it is charged to a key that has `max_uses`
+    or a `verification_rate`: a call that is repeated because its answer was lost may be charged twice, never none.
+    """
     VerifyKeys: _aio.UnaryUnaryMultiCallable[_auth_pb2.VerifyKeysRequest, _auth_pb2.VerifyKeysResponse]  # type: ignore[assignment]
-    """Verifies up to 256 keys at once; verdicts come in the order of the requests."""
+    """Verifies up to 256 keys at once, charged like VerifyKey; verdicts come in the order of the requests."""
+    IntrospectKey: _aio.UnaryUnaryMultiCallable[_auth_pb2.IntrospectKeyRequest, _auth_pb2.IntrospectKeyResponse]  # type: ignore[assignment]
+    """Says what VerifyKey would say now, and changes nothing: nothing is charged (after RFC 7662, token introspection)."""
     CheckPermission: _aio.UnaryUnaryMultiCallable[_auth_pb2.CheckPermissionRequest, _auth_pb2.CheckPermissionResponse]  # type: ignore[assignment]
     """Decides if a key that was verified before may do something, by its id: the caller need not keep the secret."""
     WatchKeys: _aio.UnaryStreamMultiCallable[_auth_pb2.WatchKeysRequest, _auth_pb2.WatchKeysResponse]  # type: ignore[assignment]
@@ -67,7 +77,7 @@ class AuthServiceAsyncStub(AuthServiceStub):
     """
 
 class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Answers: is this key good, and for what. Denial is data, not status. Caller: the service token or an admin key."""
+    """Answers: is this key good, and for what. Denial is data, not status."""
 
     @_abc_1.abstractmethod
     def VerifyKey(
@@ -75,7 +85,9 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _auth_pb2.VerifyKeyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_auth_pb2.VerifyKeyResponse, _abc.Awaitable[_auth_pb2.VerifyKeyResponse]]:
-        """Verifies one key, and when asked also one permission. No side effects."""
+        """Verifies one key, and when asked also one permission. If the verdict is VALID, it is charged to a key that has `max_uses`
+        or a `verification_rate`: a call that is repeated because its answer was lost may be charged twice, never none.
+        """
 
     @_abc_1.abstractmethod
     def VerifyKeys(
@@ -83,7 +95,15 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _auth_pb2.VerifyKeysRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_auth_pb2.VerifyKeysResponse, _abc.Awaitable[_auth_pb2.VerifyKeysResponse]]:
-        """Verifies up to 256 keys at once; verdicts come in the order of the requests."""
+        """Verifies up to 256 keys at once, charged like VerifyKey; verdicts come in the order of the requests."""
+
+    @_abc_1.abstractmethod
+    def IntrospectKey(
+        self,
+        request: _auth_pb2.IntrospectKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_pb2.IntrospectKeyResponse, _abc.Awaitable[_auth_pb2.IntrospectKeyResponse]]:
+        """Says what VerifyKey would say now, and changes nothing: nothing is charged (after RFC 7662, token introspection)."""
 
     @_abc_1.abstractmethod
     def CheckPermission(

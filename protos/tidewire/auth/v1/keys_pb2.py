@@ -22,22 +22,25 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1btidewire/auth/v1/keys.proto\x12\x10tidewire.auth.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc2\x01\n\tKeyLimits\x12\x19\n\x11\x66rames_per_second\x18\x01 \x01(\r\x12\x14\n\x0c\x66rames_burst\x18\x02 \x01(\r\x12\x18\n\x10\x62ytes_per_second\x18\x03 \x01(\x04\x12\x14\n\x0cmax_channels\x18\x04 \x01(\r\x12\x17\n\x0fmax_connections\x18\x05 \x01(\r\x12\x1d\n\x15key_frames_per_second\x18\x06 \x01(\r\x12\x1c\n\x14key_bytes_per_second\x18\x07 \x01(\x04\"\xb4\x03\n\x03Key\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x13\n\x0b\x65nvironment\x18\x04 \x01(\t\x12\x0e\n\x06prefix\x18\x05 \x01(\t\x12\x13\n\x0bpermissions\x18\x06 \x03(\t\x12\x17\n\x0f\x61llowed_domains\x18\x07 \x03(\t\x12\x1a\n\x12\x61llowed_workspaces\x18\x08 \x03(\t\x12+\n\x06limits\x18\t \x01(\x0b\x32\x1b.tidewire.auth.v1.KeyLimits\x12)\n\x05state\x18\n \x01(\x0e\x32\x1a.tidewire.auth.v1.KeyState\x12\x14\n\x0cstate_reason\x18\x0b \x01(\t\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08revision\x18\x0f \x01(\x03*j\n\x08KeyState\x12\x19\n\x15KEY_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10KEY_STATE_ACTIVE\x10\x01\x12\x16\n\x12KEY_STATE_DISABLED\x10\x02\x12\x15\n\x11KEY_STATE_REVOKED\x10\x03*\xaf\x02\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x45RROR_REASON_INVALID_FIELD\x10\x01\x12\x1f\n\x1b\x45RROR_REASON_CALLER_UNKNOWN\x10\x02\x12#\n\x1f\x45RROR_REASON_CALLER_NOT_ALLOWED\x10\x03\x12\x1e\n\x1a\x45RROR_REASON_KEY_NOT_FOUND\x10\x04\x12\x1c\n\x18\x45RROR_REASON_KEY_REVOKED\x10\x05\x12\"\n\x1e\x45RROR_REASON_STORE_UNAVAILABLE\x10\x06\x12\x19\n\x15\x45RROR_REASON_INTERNAL\x10\x07\x12\x1f\n\x1b\x45RROR_REASON_LIMIT_EXCEEDED\x10\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1btidewire/auth/v1/keys.proto\x12\x10tidewire.auth.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc2\x01\n\tKeyLimits\x12\x19\n\x11\x66rames_per_second\x18\x01 \x01(\r\x12\x14\n\x0c\x66rames_burst\x18\x02 \x01(\r\x12\x18\n\x10\x62ytes_per_second\x18\x03 \x01(\x04\x12\x14\n\x0cmax_channels\x18\x04 \x01(\r\x12\x17\n\x0fmax_connections\x18\x05 \x01(\r\x12\x1d\n\x15key_frames_per_second\x18\x06 \x01(\r\x12\x1c\n\x14key_bytes_per_second\x18\x07 \x01(\x04\"T\n\x10VerificationRate\x12\x15\n\rverifications\x18\x01 \x01(\r\x12)\n\x06period\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xcd\x04\n\x03Key\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x13\n\x0b\x65nvironment\x18\x04 \x01(\t\x12\x0e\n\x06prefix\x18\x05 \x01(\t\x12\x13\n\x0bpermissions\x18\x06 \x03(\t\x12\x17\n\x0f\x61llowed_domains\x18\x07 \x03(\t\x12\x1a\n\x12\x61llowed_workspaces\x18\x08 \x03(\t\x12+\n\x06limits\x18\t \x01(\x0b\x32\x1b.tidewire.auth.v1.KeyLimits\x12)\n\x05state\x18\n \x01(\x0e\x32\x1a.tidewire.auth.v1.KeyState\x12\x14\n\x0cstate_reason\x18\x0b \x01(\t\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08revision\x18\x0f \x01(\x03\x12\x0c\n\x04\x65tag\x18\x10 \x01(\t\x12=\n\x11verification_rate\x18\x11 \x01(\x0b\x32\".tidewire.auth.v1.VerificationRate\x12\x10\n\x08max_uses\x18\x12 \x01(\x03\x12\x11\n\tuse_count\x18\x13 \x01(\x03\x12\x13\n\x0breplaced_by\x18\x14 \x01(\t\x12\x10\n\x08replaces\x18\x15 \x01(\t*j\n\x08KeyState\x12\x19\n\x15KEY_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10KEY_STATE_ACTIVE\x10\x01\x12\x16\n\x12KEY_STATE_DISABLED\x10\x02\x12\x15\n\x11KEY_STATE_REVOKED\x10\x03*\xf0\x02\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x45RROR_REASON_INVALID_FIELD\x10\x01\x12\x1f\n\x1b\x45RROR_REASON_CALLER_UNKNOWN\x10\x02\x12#\n\x1f\x45RROR_REASON_CALLER_NOT_ALLOWED\x10\x03\x12\x1e\n\x1a\x45RROR_REASON_KEY_NOT_FOUND\x10\x04\x12\x1c\n\x18\x45RROR_REASON_KEY_REVOKED\x10\x05\x12\"\n\x1e\x45RROR_REASON_STORE_UNAVAILABLE\x10\x06\x12\x19\n\x15\x45RROR_REASON_INTERNAL\x10\x07\x12\x1f\n\x1b\x45RROR_REASON_LIMIT_EXCEEDED\x10\x08\x12\x1e\n\x1a\x45RROR_REASON_ETAG_MISMATCH\x10\t\x12\x1f\n\x1b\x45RROR_REASON_KEY_NOT_ACTIVE\x10\nb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tidewire.auth.v1.keys_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_KEYSTATE']._serialized_start=718
-  _globals['_KEYSTATE']._serialized_end=824
-  _globals['_ERRORREASON']._serialized_start=827
-  _globals['_ERRORREASON']._serialized_end=1130
-  _globals['_KEYLIMITS']._serialized_start=83
-  _globals['_KEYLIMITS']._serialized_end=277
-  _globals['_KEY']._serialized_start=280
-  _globals['_KEY']._serialized_end=716
+  _globals['_KEYSTATE']._serialized_start=989
+  _globals['_KEYSTATE']._serialized_end=1095
+  _globals['_ERRORREASON']._serialized_start=1098
+  _globals['_ERRORREASON']._serialized_end=1466
+  _globals['_KEYLIMITS']._serialized_start=115
+  _globals['_KEYLIMITS']._serialized_end=309
+  _globals['_VERIFICATIONRATE']._serialized_start=311
+  _globals['_VERIFICATIONRATE']._serialized_end=395
+  _globals['_KEY']._serialized_start=398
+  _globals['_KEY']._serialized_end=987
 # @@protoc_insertion_point(module_scope)

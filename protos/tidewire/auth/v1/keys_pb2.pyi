@@ -5,6 +5,7 @@ What an API key is, and the reasons for which the auth service refuses a call.""
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -72,6 +73,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A defect of the service. Status INTERNAL."""
     ERROR_REASON_LIMIT_EXCEEDED: _ErrorReason.ValueType  # 8
     """Too many watchers, or too large a batch. Status RESOURCE_EXHAUSTED."""
+    ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 9
+    """The key changed since the caller read it: its `etag` is another one now. Status ABORTED; read it again first."""
+    ERROR_REASON_KEY_NOT_ACTIVE: _ErrorReason.ValueType  # 10
+    """The key is disabled or expired, and the change needs one that is good. Status FAILED_PRECONDITION."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """What a caller did wrong or what the service lacks. It travels as the `reason` of a
@@ -97,6 +102,10 @@ ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 7
 """A defect of the service. Status INTERNAL."""
 ERROR_REASON_LIMIT_EXCEEDED: ErrorReason.ValueType  # 8
 """Too many watchers, or too large a batch. Status RESOURCE_EXHAUSTED."""
+ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 9
+"""The key changed since the caller read it: its `etag` is another one now. Status ABORTED; read it again first."""
+ERROR_REASON_KEY_NOT_ACTIVE: ErrorReason.ValueType  # 10
+"""The key is disabled or expired, and the change needs one that is good. Status FAILED_PRECONDITION."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 @_typing.final
@@ -146,6 +155,36 @@ class KeyLimits(_message.Message):
 Global___KeyLimits: _TypeAlias = KeyLimits  # noqa: Y015
 
 @_typing.final
+class VerificationRate(_message.Message):
+    """How often a key may be verified, on all auth services of an installation together. Verifications that charge count;
+    looks without side effects do not.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERIFICATIONS_FIELD_NUMBER: _builtins.int
+    PERIOD_FIELD_NUMBER: _builtins.int
+    verifications: _builtins.int
+    """Verifications a period, which may also come all at once: 1 to 1,000,000."""
+    @_builtins.property
+    def period(self) -> _duration_pb2.Duration:
+        """The period: 1 second to 31 days, in whole milliseconds."""
+
+    def __init__(
+        self,
+        *,
+        verifications: _builtins.int = ...,
+        period: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["period", b"period"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["period", b"period", "verifications", b"verifications"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerificationRate: _TypeAlias = VerificationRate  # noqa: Y015
+
+@_typing.final
 class Key(_message.Message):
     """An API key as an administrator sees it: all but the secret."""
 
@@ -166,6 +205,12 @@ class Key(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    VERIFICATION_RATE_FIELD_NUMBER: _builtins.int
+    MAX_USES_FIELD_NUMBER: _builtins.int
+    USE_COUNT_FIELD_NUMBER: _builtins.int
+    REPLACED_BY_FIELD_NUMBER: _builtins.int
+    REPLACES_FIELD_NUMBER: _builtins.int
     key_id: _builtins.str
     """The public part of the key: safe in logs."""
     owner: _builtins.str
@@ -182,6 +227,16 @@ class Key(_message.Message):
     """Why the state is what it is, as the administrator put it."""
     revision: _builtins.int
     """The store's revision of the last change: it only grows."""
+    etag: _builtins.str
+    """Names this version of the key; to be sent back with a change that must not overwrite another one."""
+    max_uses: _builtins.int
+    """Verifications that it is good for in all: 1 to 10^15; 0 means without end."""
+    use_count: _builtins.int
+    """Verifications that were charged since a bound was first set."""
+    replaced_by: _builtins.str
+    """The id of the key that took its place when it was last rotated; empty: none."""
+    replaces: _builtins.str
+    """The id of the key whose place it took; empty: none."""
     @_builtins.property
     def permissions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Permissions, each `action:channel pattern`, e.g. `join:chat-*`."""
@@ -210,6 +265,10 @@ class Key(_message.Message):
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """From this moment on the key is refused; not set means never."""
 
+    @_builtins.property
+    def verification_rate(self) -> Global___VerificationRate:
+        """How often it may be verified; not set: as often as its holder likes."""
+
     def __init__(
         self,
         *,
@@ -228,10 +287,16 @@ class Key(_message.Message):
         update_time: _timestamp_pb2.Timestamp | None = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         revision: _builtins.int = ...,
+        etag: _builtins.str = ...,
+        verification_rate: Global___VerificationRate | None = ...,
+        max_uses: _builtins.int = ...,
+        use_count: _builtins.int = ...,
+        replaced_by: _builtins.str = ...,
+        replaces: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "limits", b"limits", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "limits", b"limits", "update_time", b"update_time", "verification_rate", b"verification_rate"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_domains", b"allowed_domains", "allowed_workspaces", b"allowed_workspaces", "create_time", b"create_time", "environment", b"environment", "expire_time", b"expire_time", "key_id", b"key_id", "limits", b"limits", "name", b"name", "owner", b"owner", "permissions", b"permissions", "prefix", b"prefix", "revision", b"revision", "state", b"state", "state_reason", b"state_reason", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_domains", b"allowed_domains", "allowed_workspaces", b"allowed_workspaces", "create_time", b"create_time", "environment", b"environment", "etag", b"etag", "expire_time", b"expire_time", "key_id", b"key_id", "limits", b"limits", "max_uses", b"max_uses", "name", b"name", "owner", b"owner", "permissions", b"permissions", "prefix", b"prefix", "replaced_by", b"replaced_by", "replaces", b"replaces", "revision", b"revision", "state", b"state", "state_reason", b"state_reason", "update_time", b"update_time", "use_count", b"use_count", "verification_rate", b"verification_rate"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
