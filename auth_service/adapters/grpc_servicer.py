@@ -36,8 +36,16 @@ class AuthServicer(auth_pb2_grpc.AuthServiceServicer):
     @unary(Group.VERIFY)
     async def VerifyKey(self, request: auth_pb2.VerifyKeyRequest, caller: Caller) -> auth_pb2.VerifyKeyResponse:  # noqa: N802
         """Verify one key."""
-        verdict = await self._verifier.verify(request.api_key, clean_use(use_of(request)))
+        verdict = await self._verifier.verify(request.api_key, clean_use(use_of(request)), request.client_address)
         return auth_pb2.VerifyKeyResponse(verdict=_counted(verdict))
+
+    @unary(Group.VERIFY)
+    async def IntrospectKey(  # noqa: N802
+        self, request: auth_pb2.IntrospectKeyRequest, caller: Caller
+    ) -> auth_pb2.IntrospectKeyResponse:
+        """Say what a verification would say."""
+        verdict = await self._verifier.introspect(request.api_key, clean_use(use_of(request)), request.client_address)
+        return auth_pb2.IntrospectKeyResponse(verdict=_counted(verdict))
 
     @unary(Group.VERIFY)
     async def VerifyKeys(self, request: auth_pb2.VerifyKeysRequest, caller: Caller) -> auth_pb2.VerifyKeysResponse:  # noqa: N802
@@ -46,7 +54,7 @@ class AuthServicer(auth_pb2_grpc.AuthServiceServicer):
         uses = [clean_use(use_of(one), f"requests[{index}].") for index, one in enumerate(request.requests)]
         return auth_pb2.VerifyKeysResponse(
             verdicts=[
-                _counted(await self._verifier.verify(one.api_key, use))
+                _counted(await self._verifier.verify(one.api_key, use, one.client_address))
                 for one, use in zip(request.requests, uses, strict=True)
             ]
         )

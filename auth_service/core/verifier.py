@@ -39,10 +39,14 @@ class Verifier:
         self._seen_revision = seen_revision
         self._named_keys = named_keys
 
-    async def verify(self, api_key: str, use: Use = NO_USE) -> Verdict:
+    async def verify(self, api_key: str, use: Use = NO_USE, client_address: str = "") -> Verdict:
         """Return the verdict on a key as its holder sent it. A malformed one never reaches the store."""
         revision = self._seen_revision()
         return self._judge(await self._find(api_key), use, revision)
+
+    async def introspect(self, api_key: str, use: Use = NO_USE, client_address: str = "") -> Verdict:
+        """Return the verdict that `verify` would give, without side effects."""
+        return await self.verify(api_key, use, client_address)
 
     async def check(self, key_id: str, use: Use) -> Verdict:
         """Return the verdict on a key that was verified before, by its id."""
