@@ -1,13 +1,14 @@
 """Between the messages of verification and the values of the core."""
 
-from dataclasses import asdict
 from typing import Final
 
+from google.protobuf.duration_pb2 import Duration
 from tidewire.auth.v1 import auth_pb2, keys_pb2
 
 from auth_service.core.verification import Use, Verdict, VerdictCode
 
 CODES: Final = {code: auth_pb2.VerdictCode.Value(f"VERDICT_CODE_{code.name}") for code in VerdictCode}
+_LIMITS: Final = tuple(field.name for field in keys_pb2.KeyLimits.DESCRIPTOR.fields)
 
 
 def verdict_message(verdict: Verdict) -> auth_pb2.Verdict:
@@ -17,13 +18,13 @@ def verdict_message(verdict: Verdict) -> auth_pb2.Verdict:
         key_id=verdict.key_id,
         owner=verdict.owner,
         permissions=verdict.permissions,
-        limits=keys_pb2.KeyLimits(**asdict(verdict.limits)),
+        limits=keys_pb2.KeyLimits(**{name: getattr(verdict.limits, name) for name in _LIMITS}),
         revision=verdict.revision,
         missing=verdict.missing,
+        cache_ttl=_duration(verdict.cache_ttl_ms),
     )
-    message.cache_ttl.FromMilliseconds(verdict.cache_ttl_ms)
     if verdict.retry_after_ms:
-        message.retry_after.FromMilliseconds(verdict.retry_after_ms)
+        message.retry_after.CopyFrom(_duration(verdict.retry_after_ms))
     if verdict.remaining_uses is not None:
         message.remaining_uses = verdict.remaining_uses
     if verdict.expire_ms is not None:
@@ -36,3 +37,7 @@ def use_of(
 ) -> Use:
     """Return what a key is wanted for."""
     return Use(request.domain, request.workspace, request.action, request.channel)
+
+
+def _duration(milliseconds: int) -> Duration:
+    return Duration(seconds=milliseconds // 1000, nanos=milliseconds % 1000 * 1_000_000)
