@@ -8,9 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import grpc
-
-from tidewire_client.cli.credentials import Credential, admin_credential, tls_credentials
+from service_runtime.tls_files import TlsFiles
+from tidewire_client.cli.credentials import Credential, admin_credential, tls_files
 from tidewire_client.cli.failures import CommandFailed, hint
 from tidewire_client.errors import TidewireError
 from tidewire_client.key_admin import KeyAdmin
@@ -22,7 +21,7 @@ class AuthAccess:
 
     target: str
     credential: Credential
-    tls: grpc.ChannelCredentials | None
+    tls: TlsFiles | None
     timeout_s: float
 
     def key_admin(self) -> KeyAdmin:
@@ -59,4 +58,4 @@ def auth_access(
         UsageProblem: There is no credential, or an option is wrong.
     """
     credential = admin_credential(target, key_file, os.environ)
-    return AuthAccess(target, credential, tls_credentials(tls_ca, tls_cert, tls_key), timeout_s)
+    return AuthAccess(target, credential, tls_files(tls_ca, tls_cert, tls_key), timeout_s)
