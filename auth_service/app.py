@@ -201,7 +201,7 @@ def _server(
         seen_revision=hub.seen_revision,
         named_keys=named_keys,
     )
-    callers = Callers(verifier, settings.service_token_value())
+    callers = Callers(verifier, settings.service_token_value(), settings.callers_by_certificate)
     administration = Administration(store, peppers, clock, secrets.randbelow)
     server = GrpcServer(settings, host=settings.host, port=settings.port)
     auth_pb2_grpc.add_AuthServiceServicer_to_server(AuthServicer(callers, verifier, hub), server.server)

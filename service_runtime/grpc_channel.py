@@ -64,8 +64,8 @@ def _shown(content: TlsContent) -> grpc.ChannelCredentials:
 
 
 def bearer(token: str) -> tuple[tuple[str, str], ...]:
-    """Return the metadata that carries a credential (RFC 6750 section 2.1)."""
-    return (("authorization", f"Bearer {token}"),)
+    """Return the metadata that carries a credential (RFC 6750 section 2.1); none for an empty one."""
+    return (("authorization", f"Bearer {token}"),) if token else ()
 
 
 def bearer_token(metadata: Iterable[tuple[str, Any]] | None) -> str | None:
@@ -76,3 +76,8 @@ def bearer_token(metadata: Iterable[tuple[str, Any]] | None) -> str | None:
             scheme, _, token = text.partition(" ")
             return token.strip() or None if scheme.lower() == "bearer" else None
     return None
+
+
+def shows_credential(metadata: Iterable[tuple[str, Any]] | None) -> bool:
+    """Say if a call carries the metadata of a credential, of whatever form."""
+    return any(key.lower() == "authorization" for key, _ in metadata or ())

@@ -97,7 +97,7 @@ class SessionServer:
             credentials=client_tls(settings),
             deadline_s=settings.auth_deadline_s,
         )
-        self._callers = Callers(self._verifier, settings.service_token_value())
+        self._callers = Callers(self._verifier, settings.service_token_value(), settings.service_certificates)
         self._edges = EdgeStreamServicer(
             self._callers,
             self._live,
