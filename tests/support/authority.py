@@ -60,6 +60,31 @@ class Authority:
         return made
 
 
+@dataclass(frozen=True)
+class Identities:
+    """One for each service, and one for whoever calls them from outside."""
+
+    auth: Identity
+    session: Identity
+    edge: Identity
+    operator: Identity
+
+    @classmethod
+    def of(cls, authority: Authority, folder: Path, *, trusts: bytes | None = None) -> Identities:
+        """Write them all, named `<service>.tidewire`; files that are there are replaced."""
+        return cls(
+            *(
+                authority.identity(folder, f"{name}.tidewire", trusts=trusts)
+                for name in ("auth", "session", "edge", "operator")
+            )
+        )
+
+    def trust(self, authorities: bytes) -> None:
+        """Replace whom they all trust."""
+        for identity in (self.auth, self.session, self.edge, self.operator):
+            put(identity.ca, authorities)
+
+
 def put(path: Path, content: bytes) -> None:
     """Write a file as those who renew certificates do: whole, and then in the place of the old one."""
     draft = path.with_name(f"{path.name}.new")
