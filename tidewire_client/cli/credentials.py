@@ -49,8 +49,12 @@ def edge_key(url: str, key_file: Path | None, environment: Mapping[str, str]) ->
     raise UsageProblem(f"no key for {url}: set {API_KEY_VARIABLE}, or name a file with --key-file")
 
 
-def admin_credential(target: str, key_file: Path | None, environment: Mapping[str, str]) -> Credential:
+def admin_credential(
+    target: str, key_file: Path | None, environment: Mapping[str, str], *, certificate: Path | None = None
+) -> Credential:
     """Return the credential for the auth service: of the file, of the environment, or, on this machine, of development mode.
+
+    With a client certificate no other credential is needed, and none is made up: the secret is empty then.
 
     Raises:
         UsageProblem: There is none.
@@ -60,6 +64,8 @@ def admin_credential(target: str, key_file: Path | None, environment: Mapping[st
     found = _given(key_file, environment)
     if found is not None:
         return found
+    if certificate is not None:
+        return Credential("", f"the certificate {certificate}")
     if all(is_this_machine(host) for host in hosts_of_target(target)):
         return Credential(DEVELOPMENT_SERVICE_TOKEN, _ELSEWHERE)
     raise UsageProblem(

@@ -158,3 +158,12 @@ def test_tls_needs_files_that_go_together(tmp_path: Path) -> None:
         tls_files(tmp_path / "none", None, None)
     with pytest.raises(UsageProblem, match="does not hold certificates"):
         tls_files(write(tmp_path / "pem", "x"), None, None)
+
+
+def test_a_certificate_needs_no_other_credential_and_gives_way_to_one(tmp_path: Path) -> None:
+    certificate = tmp_path / "cert.pem"
+    for target in (AUTH_HERE, AUTH_ELSEWHERE):
+        found = admin_credential(target, None, {}, certificate=certificate)
+        assert (found.secret, found.origin) == ("", f"the certificate {certificate}")
+    given = {"TIDEWIRE_SERVICE_TOKEN": "token"}
+    assert admin_credential(AUTH_HERE, None, given, certificate=certificate).secret == "token"
