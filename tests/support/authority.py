@@ -43,17 +43,21 @@ class Authority:
         """Its own certificate."""
         return self._authority.cert_pem.bytes()
 
-    def identity(self, folder: Path, name: str = "service", *, trusts: bytes | None = None) -> Identity:
+    def identity(
+        self, folder: Path, name: str = "service", *, trusts: bytes | None = None, here: bool = True
+    ) -> Identity:
         """Write a certificate of that name, and return its files, which are replaced if they are there.
 
         Args:
             folder: Where the files are to be; made if it is missing.
             name: A DNS name in the certificate, and the first part of the file names.
             trusts: Certificates of authorities; None: this one's only.
+            here: It is good for a server of this machine.
         """
         folder.mkdir(parents=True, exist_ok=True)
         made = Identity(folder / f"{name}-ca.pem", folder / f"{name}.pem", folder / f"{name}.key")
-        issued = self._authority.issue_cert("localhost", "127.0.0.1", name, common_name=f"{name} of the tests")
+        hosts = ("localhost", "127.0.0.1") if here else ()
+        issued = self._authority.issue_cert(*hosts, name, common_name=f"{name} of the tests")
         put(made.ca, self.pem if trusts is None else trusts)
         put(made.cert, b"".join(blob.bytes() for blob in issued.cert_chain_pems))
         put(made.key, issued.private_key_pem.bytes())

@@ -88,6 +88,11 @@ async def test_a_client_of_another_authority_and_plain_text_are_not(
         await assert_refused(address, None)
 
 
+async def test_a_server_that_shows_the_certificate_of_another_is_not_believed(tmp_path: Path, ours: Authority) -> None:
+    async with serving(ours.identity(tmp_path, "elsewhere", here=False), client_auth=False) as address:
+        await assert_refused(address, TlsFiles(ours.identity(tmp_path / "client").ca))
+
+
 async def test_mutual_tls_demands_a_certificate_of_the_authority(
     tmp_path: Path, ours: Authority, theirs: Authority
 ) -> None:
