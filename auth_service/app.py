@@ -241,7 +241,7 @@ def _server(
             store.recall, size=settings.record_cache_size, digest_key=secrets.token_bytes(DIGEST_KEY_BYTES)
         ),
     )
-    callers = Callers(verifier, settings.service_token_value())
+    callers = Callers(verifier, settings.service_token_value(), settings.callers_by_certificate)
     administration = Administration(store, peppers, clock, secrets.randbelow)
     server = GrpcServer(settings, host=settings.host, port=settings.port)
     auth_pb2_grpc.add_AuthServiceServicer_to_server(AuthServicer(callers, verifier, hub), server.server)

@@ -1,11 +1,12 @@
 """Settings of the auth service."""
 
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic.config import JsonDict
 
+from auth_service.core.callers import Certificates, parse_certificates
 from auth_service.core.errors import PepperError
 from auth_service.core.hashing import parse_peppers
 from service_runtime.redis_address import FORMS, RedisAddress, parse_redis_address
@@ -95,6 +96,13 @@ class AuthSettings(ServiceSettings):
         json_schema_extra={"unit": "replicas"},
     )
 
+    caller_certificates: str = Field(
+        "",
+        description="Callers let in by their client certificate alone, and the groups of methods they may call:"
+        " name=group,group;name=*, where a name is a URI, a DNS name or the common name of the certificate, and groups are"
+        " verify, check, watch, keys.read, keys.write, audit.read; needs mutual TLS",
+    )
+
     canary_interval_s: float = Field(
         1.0, gt=0, description="Time between canaries to the key store and back", json_schema_extra=_SECONDS
     )
@@ -134,6 +142,23 @@ class AuthSettings(ServiceSettings):
         if wanted and info.data.get("mode") == "production":
             raise ValueError("false or not set: production mode never knows development keys")
         return wanted
+
+    @field_validator("caller_certificates")
+    @classmethod
+    def _known_groups(cls, text: str) -> str:
+        parse_certificates(text)
+        return text
+
+    @model_validator(mode="after")
+    def _certificates_are_demanded(self) -> Self:
+        if self.callers_by_certificate and not self.tls_client_auth:
+            raise ValueError("caller_certificates needs tls_client_auth: without it callers show no certificate")
+        return self
+
+    @property
+    def callers_by_certificate(self) -> Certificates:
+        """What callers are let in for that show a client certificate."""
+        return parse_certificates(self.caller_certificates)
 
     @property
     def knows_development_keys(self) -> bool:

@@ -19,7 +19,7 @@ from typing import Final
 import grpc
 from tidewire.auth.v1 import auth_pb2, auth_pb2_grpc
 
-from service_runtime.grpc_channel import bearer, open_channel
+from service_runtime.grpc_channel import ClientTls, bearer, open_channel
 from service_runtime.tasks import end_tasks
 from tidewire_client.errors import ServiceTimeout, ServiceUnavailable, from_rpc
 from tidewire_client.key_watch import KeyChanged, KeyWatch
@@ -59,7 +59,7 @@ class KeyVerifier:
     Args:
         auth_target: gRPC target of the auth services.
         service_token: The caller's credential.
-        credentials: For TLS; None: plain text.
+        credentials: For TLS: fixed ones, or `TlsFiles`, which are read again when they change; None: plain text.
         deadline_s: For each verification, retries included, in seconds; an attempt gets half of it, so that an auth service
             that hangs is not the only one that is asked.
         cache_size: Verdicts kept at most.
@@ -76,7 +76,7 @@ class KeyVerifier:
         auth_target: str,
         *,
         service_token: str,
-        credentials: grpc.ChannelCredentials | None = None,
+        credentials: ClientTls | None = None,
         deadline_s: float = 2.0,
         cache_size: int = 10_000,
         stale_after_s: float = 5.0,

@@ -20,7 +20,8 @@ from service_runtime.grpc_server import PortTakenError
 from service_runtime.logs import get_logger
 from service_runtime.process import announce_ready
 from service_runtime.tasks import end_tasks
-from service_runtime.tls import channel_credentials
+from service_runtime.tls import client_tls
+from service_runtime.tls_files import RELOADS
 from tidewire_client.retry import backoff_s
 from tidewire_client.verifier import KeyVerifier
 from ws_edge.adapters.canary import Canary
@@ -68,10 +69,10 @@ class Edge:
 
     def __init__(self, settings: EdgeSettings) -> None:
         self._settings = settings
-        credentials = channel_credentials(settings)
+        tls = client_tls(settings)
         token = settings.service_token_value()
         # A stream stays where it is while its session service cannot serve for a moment; it is attached only to one that can.
-        self._channel = open_channel(settings.session_target, credentials, only_serving=True)
+        self._channel = open_channel(settings.session_target, tls, only_serving=True)
         self._stream = SessionStream(
             self._channel,
             service_token=token,
@@ -84,7 +85,7 @@ class Edge:
         self._verifier = KeyVerifier(
             settings.auth_target,
             service_token=token,
-            credentials=credentials,
+            credentials=tls,
             deadline_s=settings.auth_deadline_s,
             stale_after_s=settings.verdict_stale_s,
             outage_grace_s=settings.auth_outage_grace_s,
@@ -113,7 +114,7 @@ class Edge:
             patience_s=2.5 * settings.canary_interval_s,
         )
         self._threads = ThreadsClient(
-            settings.session_target, credentials, service_token=token, deadline_s=settings.session_deadline_s
+            settings.session_target, tls, service_token=token, deadline_s=settings.session_deadline_s
         )
         self._threads_api = ThreadsApi(self._threads, keys, clock, new_id, settings.max_message_bytes)
 
@@ -172,6 +173,7 @@ class Edge:
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
+        registry.register(RELOADS)
         registry.register(EdgeCollector(self._gateway, self._stream, self._canary, self._verifier.stats))
         operations = Operations(self._gateway, self._canary, registry)
         application = web.Application(middlewares=[origins.cors], client_max_size=settings.max_frame_bytes)
