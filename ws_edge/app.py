@@ -24,13 +24,14 @@ from service_runtime.tls import channel_credentials
 from tidewire_client.retry import backoff_s
 from tidewire_client.verifier import KeyVerifier
 from ws_edge.adapters.canary import Canary
-from ws_edge.adapters.edge_listener import EdgeListener, KeyWatcher
+from ws_edge.adapters.edge_listener import EdgeListener
 from ws_edge.adapters.grpc_session_stream import SessionStream
 from ws_edge.adapters.grpc_threads import ThreadsClient
 from ws_edge.adapters.http_operations import Operations
 from ws_edge.adapters.http_origin import OriginPolicy
 from ws_edge.adapters.http_threads import ThreadsApi
 from ws_edge.adapters.http_websocket import WebSocketEndpoint
+from ws_edge.adapters.key_watcher import KeyWatcher
 from ws_edge.adapters.keys_client import VerifiedKeys
 from ws_edge.adapters.metrics_prometheus import EdgeCollector
 from ws_edge.core.gateway import Gateway
@@ -138,7 +139,6 @@ class Edge:
         tasks = [
             asyncio.create_task(self._canary.run()),
             asyncio.create_task(self._watcher.run()),
-            asyncio.create_task(self._close_expired()),
         ]
         try:
             yield
@@ -188,12 +188,6 @@ class Edge:
         if settings.serves_debug:
             application.add_routes([web.get("/debug/client_{client_id}", endpoint.debug, allow_head=False)])
         return application
-
-    async def _close_expired(self) -> None:
-        """Close connections whose key's time is over, within half a second."""
-        while True:
-            await asyncio.sleep(0.5)
-            self._gateway.close_expired()
 
     async def _drain(self) -> None:
         """Stop as `design.md`, decision 12, has it: not ready, wait, then let clients go, oldest first, in batches."""

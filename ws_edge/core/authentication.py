@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
@@ -17,6 +16,7 @@ from ws_edge.core.connection import Connection, State
 from ws_edge.core.errors import ErrorType, FrameError
 from ws_edge.core.fanout import subscription
 from ws_edge.core.handler_base import Refuse
+from ws_edge.core.key_terms import KeyTerms
 from ws_edge.core.limits import ConnectionLimits, KeyBuckets
 from ws_edge.core.membership_handlers import MembershipHandlers
 from ws_edge.core.names import BROADCAST_CHANNEL, inbox, topic_of
@@ -44,8 +44,11 @@ DENIALS: Final[Mapping[str, ErrorType]] = MappingProxyType(
         "DISABLED": ErrorType.KEY_DISABLED,
         "FORBIDDEN": ErrorType.PERMISSION_DENIED,
         "INSUFFICIENT_PERMISSIONS": ErrorType.PERMISSION_DENIED,
+        "RATE_LIMITED": ErrorType.RATE_LIMITED,
+        "USAGE_EXCEEDED": ErrorType.PERMISSION_DENIED,
     }
 )
+KEY_RATE_RETRY_MS: Final = 1000
 
 
 class Authentication:
@@ -60,6 +63,7 @@ class Authentication:
         new_id: Callable[[], str],
         topics: TopicTable,
         registry: Registry,
+        terms: KeyTerms,
         membership: MembershipHandlers,
         heartbeat_ms: int,
         stats: EdgeStats,
@@ -71,6 +75,7 @@ class Authentication:
         self._new_id = new_id
         self._topics = topics
         self._registry = registry
+        self._terms = terms
         self._membership = membership
         self._heartbeat_ms = heartbeat_ms
         self._stats = stats
@@ -102,6 +107,7 @@ class Authentication:
                 return
             self._check_key_connections(verdict)
             # From here on a change of the key finds this connection.
+            connection.newest_verdict = verdict
             connection.facts = SessionFacts(
                 connection.number,
                 self._new_id(),
@@ -117,7 +123,7 @@ class Authentication:
             broadcasts, inbox_position = (resumed.get(channel) for channel in standing)
             await self._link.open(
                 connection.facts,
-                lambda answer: self._opened(connection, envelope, verdict, buckets, frozenset(resumed), answer),
+                lambda answer: self._opened(connection, envelope, buckets, frozenset(resumed), answer),
                 broadcasts=broadcasts,
                 inbox=inbox_position,
             )
@@ -126,6 +132,7 @@ class Authentication:
                 self._registry.release(connection)
                 connection.facts = None
                 connection.move(State.AWAITING_KEY)
+            connection.newest_verdict = None
         if connection.state is State.AUTHENTICATED:
             for entry in data.resume:
                 if entry.channel not in resumed:
@@ -143,11 +150,7 @@ class Authentication:
             raise away_error(exc, safe_to_repeat=True) from None
         if verdict.allowed:
             return verdict
-        denial = DENIALS.get(verdict.code, ErrorType.INVALID_KEY)
-        if denial is ErrorType.PERMISSION_DENIED:
-            where = f"{data.domain}/{data.workspace}"
-            raise FrameError(denial, f"Key is not allowed in {where}: {verdict.missing or 'domain or workspace'}")
-        raise FrameError(denial)
+        raise _denial(verdict, data)
 
     def _check_key_connections(self, verdict: KeyVerdict) -> None:
         limit = verdict.limits.max_connections
@@ -163,7 +166,6 @@ class Authentication:
         self,
         connection: Connection,
         envelope: Envelope,
-        verdict: KeyVerdict,
         buckets: KeyBuckets,
         resumed: frozenset[str],
         answer: Answer,
@@ -178,7 +180,7 @@ class Authentication:
             return
         connection.move(State.AUTHENTICATED)
         self._stats.connections_authenticated += 1
-        self._adopt(connection, verdict, buckets)
+        self._terms.begin(connection, buckets)
         who = connection.who
         channels = self.standing_channels(who)
         for channel, position in zip(channels, (answer.broadcasts, answer.inbox), strict=True):
@@ -198,21 +200,6 @@ class Authentication:
                     channel=channel,
                 )
             connection.send_replay(channel, list(missed))
-
-    def _adopt(self, connection: Connection, verdict: KeyVerdict, buckets: KeyBuckets) -> None:
-        """Live by the key's limits and its expiry."""
-        key = verdict.limits
-        now = self._clock.monotonic_s()
-        limits = connection.limits
-        connection.limits = replace(
-            limits,
-            frames_per_second=key.frames_per_second or limits.frames_per_second,
-            frames_burst=key.frames_burst or limits.frames_burst,
-            bytes_per_second=key.bytes_per_second or limits.bytes_per_second,
-            max_channels=key.max_channels or limits.max_channels,
-        )
-        connection.guard.adopt(connection.limits, buckets, now)
-        connection.expire_time_s = verdict.expire_time_s
 
     def _welcome(self, connection: Connection, envelope: Envelope) -> None:
         who = connection.who
@@ -247,6 +234,18 @@ class Authentication:
         except FrameError as problem:
             problem.channel = entry.channel
             self._refuse(connection, problem, envelope.id)
+
+
+def _denial(verdict: KeyVerdict, data: ConnectData) -> FrameError:
+    denial = DENIALS.get(verdict.code, ErrorType.INVALID_KEY)
+    if verdict.code == "USAGE_EXCEEDED":
+        return FrameError(denial, "API key has no uses left", close=CloseCode.AUTHENTICATION)
+    if denial is ErrorType.RATE_LIMITED:
+        return FrameError(denial, "API key is used too often", retry_after_ms=KEY_RATE_RETRY_MS)
+    if denial is ErrorType.PERMISSION_DENIED:
+        where = f"{data.domain}/{data.workspace}"
+        return FrameError(denial, f"Key is not allowed in {where}: {verdict.missing or 'domain or workspace'}")
+    return FrameError(denial)
 
 
 def _position(entry: ResumeEntry) -> Position:

@@ -82,7 +82,7 @@ class FakeKeys:
     def __init__(self) -> None:
         self.verdicts: dict[str, KeyVerdict] = {"good": KeyVerdict("VALID", "k1")}
         self.denied: set[tuple[str, str]] = set()
-        self.key_code = "VALID"
+        self.key = KeyVerdict("VALID", "k1")
         self.known = True
         self.away: ServiceAway | None = None
         self.before_answer: Callable[[], None] = lambda: None
@@ -104,7 +104,7 @@ class FakeKeys:
 
     def _decide(self, action: str, channel: str) -> KeyVerdict:
         if not action:
-            return KeyVerdict(self.key_code, "k1")
+            return self.key
         denied = (action, channel) in self.denied
         return KeyVerdict("INSUFFICIENT_PERMISSIONS" if denied else "VALID", "k1")
 
