@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tidewire_client.errors import ServiceTimeout, ServiceUnavailable
+from tidewire_client.errors import InvalidRequest, ServiceTimeout, ServiceUnavailable
 from tidewire_client.verdict import Verdict
 from tidewire_client.verifier import KeyVerifier
 from ws_edge.core.ports import KeyLimits, KeyVerdict, ServiceAway
@@ -22,7 +22,7 @@ class VerifiedKeys:
             return _verdict(await self._verifier.verify(api_key, domain=domain, workspace=workspace))
         except ServiceTimeout:
             raise ServiceAway("auth", timed_out=True) from None
-        except ServiceUnavailable:
+        except (ServiceUnavailable, InvalidRequest):
             raise ServiceAway("auth", timed_out=False) from None
 
     async def check(self, key_id: str, action: str, channel: str, domain: str, workspace: str) -> KeyVerdict:
@@ -31,7 +31,7 @@ class VerifiedKeys:
             return _verdict(await self._verifier.check(key_id, action, channel, domain=domain, workspace=workspace))
         except ServiceTimeout:
             raise ServiceAway("auth", timed_out=True) from None
-        except ServiceUnavailable:
+        except (ServiceUnavailable, InvalidRequest):
             raise ServiceAway("auth", timed_out=False) from None
 
     def check_cached(self, key_id: str, action: str, channel: str, domain: str, workspace: str) -> KeyVerdict | None:
