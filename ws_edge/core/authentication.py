@@ -44,8 +44,13 @@ DENIALS: Final[Mapping[str, ErrorType]] = MappingProxyType(
         "DISABLED": ErrorType.KEY_DISABLED,
         "FORBIDDEN": ErrorType.PERMISSION_DENIED,
         "INSUFFICIENT_PERMISSIONS": ErrorType.PERMISSION_DENIED,
+        "RATE_LIMITED": ErrorType.RATE_LIMITED,
+        "USAGE_EXCEEDED": ErrorType.PERMISSION_DENIED,
     }
 )
+
+VERIFIED_TOO_OFTEN: Final = "API key is used too often, or too many attempts from this address failed"
+USED_UP: Final = "API key is used up: it was good for a number of uses"
 
 
 class Authentication:
@@ -97,7 +102,7 @@ class Authentication:
 
     async def _authenticate(self, connection: Connection, envelope: Envelope, data: ConnectData) -> None:
         try:
-            verdict = await self._verify(data)
+            verdict = await self._verify(connection, data)
             if connection.closed:
                 return
             self._check_key_connections(verdict)
@@ -131,12 +136,12 @@ class Authentication:
                 if entry.channel not in resumed:
                     await self._resume(connection, envelope, entry)
 
-    async def _verify(self, data: ConnectData) -> KeyVerdict:
+    async def _verify(self, connection: Connection, data: ConnectData) -> KeyVerdict:
         changes = self._registry.changes
         try:
             while True:
                 before = changes.count
-                verdict = await self._keys.verify(data.api_key, data.domain, data.workspace)
+                verdict = await self._keys.verify(data.api_key, data.domain, data.workspace, connection.client_address)
                 if not changes.changed_since(verdict.key_id, before):
                     break
         except ServiceAway as exc:
@@ -144,6 +149,10 @@ class Authentication:
         if verdict.allowed:
             return verdict
         denial = DENIALS.get(verdict.code, ErrorType.INVALID_KEY)
+        if denial is ErrorType.RATE_LIMITED:
+            raise FrameError(denial, VERIFIED_TOO_OFTEN, retry_after_ms=verdict.retry_after_ms)
+        if verdict.code == "USAGE_EXCEEDED":
+            raise FrameError(denial, USED_UP)
         if denial is ErrorType.PERMISSION_DENIED:
             where = f"{data.domain}/{data.workspace}"
             raise FrameError(denial, f"Key is not allowed in {where}: {verdict.missing or 'domain or workspace'}")
