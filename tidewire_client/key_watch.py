@@ -73,7 +73,8 @@ class KeyWatch:
     @property
     def fresh(self) -> bool:
         """The stream has said something within its bound: what is cached may be used."""
-        return self._heard_at is not None and self.silent_for_s() < self._silence_s
+        heard_at = self._heard_at  # Asked for with each use of a key: not one call more than needed.
+        return heard_at is not None and self._monotonic() - heard_at < self._silence_s
 
     def silent_for_s(self) -> float:
         """Return the seconds since the stream last said anything; infinite before the first time."""

@@ -46,8 +46,10 @@ class VerdictCache:
         return verdict
 
     def put(self, question: Hashable, verdict: Verdict) -> bool:
-        """Keep an answer; says if it was kept: not without a key, and not if the key changed since it was made."""
-        if not verdict.key_id or self.outdated(verdict):
+        """Keep an answer; says if it was kept: not without a key, not if the key changed since it was made, and
+        not if it is good for one use only.
+        """
+        if not verdict.key_id or not verdict.reusable or self.outdated(verdict):
             return False
         if verdict.code not in (VerdictCode.VALID, VerdictCode.INSUFFICIENT_PERMISSIONS, VerdictCode.FORBIDDEN):
             return False

@@ -24,6 +24,7 @@ from service_runtime.tls import channel_credentials
 from tidewire_client.retry import backoff_s
 from tidewire_client.verifier import KeyVerifier
 from ws_edge.adapters.canary import Canary
+from ws_edge.adapters.client_address import ClientAddresses
 from ws_edge.adapters.edge_listener import EdgeListener
 from ws_edge.adapters.grpc_session_stream import SessionStream
 from ws_edge.adapters.grpc_threads import ThreadsClient
@@ -116,7 +117,8 @@ class Edge:
         self._threads = ThreadsClient(
             settings.session_target, credentials, service_token=token, deadline_s=settings.session_deadline_s
         )
-        self._threads_api = ThreadsApi(self._threads, keys, clock, new_id, settings.max_message_bytes)
+        self._addresses = ClientAddresses(settings.proxies)
+        self._threads_api = ThreadsApi(self._threads, keys, clock, new_id, settings.max_message_bytes, self._addresses)
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set, then drain."""
@@ -164,6 +166,7 @@ class Edge:
         endpoint = WebSocketEndpoint(
             self._gateway,
             origins,
+            self._addresses,
             heartbeat_s=settings.heartbeat_s,
             auth_timeout_s=settings.auth_timeout_s,
             max_frame_bytes=settings.max_frame_bytes,

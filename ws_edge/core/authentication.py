@@ -48,7 +48,9 @@ DENIALS: Final[Mapping[str, ErrorType]] = MappingProxyType(
         "USAGE_EXCEEDED": ErrorType.PERMISSION_DENIED,
     }
 )
-KEY_RATE_RETRY_MS: Final = 1000
+
+VERIFIED_TOO_OFTEN: Final = "API key is used too often, or too many attempts from this address failed"
+USED_UP: Final = "API key is used up: it was good for a number of uses"
 
 
 class Authentication:
@@ -102,7 +104,7 @@ class Authentication:
 
     async def _authenticate(self, connection: Connection, envelope: Envelope, data: ConnectData) -> None:
         try:
-            verdict = await self._verify(data)
+            verdict = await self._verify(connection, data)
             if connection.closed:
                 return
             self._check_key_connections(verdict)
@@ -138,19 +140,27 @@ class Authentication:
                 if entry.channel not in resumed:
                     await self._resume(connection, envelope, entry)
 
-    async def _verify(self, data: ConnectData) -> KeyVerdict:
+    async def _verify(self, connection: Connection, data: ConnectData) -> KeyVerdict:
         changes = self._registry.changes
         try:
             while True:
                 before = changes.count
-                verdict = await self._keys.verify(data.api_key, data.domain, data.workspace)
+                verdict = await self._keys.verify(data.api_key, data.domain, data.workspace, connection.client_address)
                 if not changes.changed_since(verdict.key_id, before):
                     break
         except ServiceAway as exc:
             raise away_error(exc, safe_to_repeat=True) from None
         if verdict.allowed:
             return verdict
-        raise _denial(verdict, data)
+        denial = DENIALS.get(verdict.code, ErrorType.INVALID_KEY)
+        if denial is ErrorType.RATE_LIMITED:
+            raise FrameError(denial, VERIFIED_TOO_OFTEN, retry_after_ms=verdict.retry_after_ms)
+        if verdict.code == "USAGE_EXCEEDED":
+            raise FrameError(denial, USED_UP)
+        if denial is ErrorType.PERMISSION_DENIED:
+            where = f"{data.domain}/{data.workspace}"
+            raise FrameError(denial, f"Key is not allowed in {where}: {verdict.missing or 'domain or workspace'}")
+        raise FrameError(denial)
 
     def _check_key_connections(self, verdict: KeyVerdict) -> None:
         limit = verdict.limits.max_connections
@@ -234,18 +244,6 @@ class Authentication:
         except FrameError as problem:
             problem.channel = entry.channel
             self._refuse(connection, problem, envelope.id)
-
-
-def _denial(verdict: KeyVerdict, data: ConnectData) -> FrameError:
-    denial = DENIALS.get(verdict.code, ErrorType.INVALID_KEY)
-    if verdict.code == "USAGE_EXCEEDED":
-        return FrameError(denial, "API key has no uses left", close=CloseCode.AUTHENTICATION)
-    if denial is ErrorType.RATE_LIMITED:
-        return FrameError(denial, "API key is used too often", retry_after_ms=KEY_RATE_RETRY_MS)
-    if denial is ErrorType.PERMISSION_DENIED:
-        where = f"{data.domain}/{data.workspace}"
-        return FrameError(denial, f"Key is not allowed in {where}: {verdict.missing or 'domain or workspace'}")
-    return FrameError(denial)
 
 
 def _position(entry: ResumeEntry) -> Position:

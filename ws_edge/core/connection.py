@@ -58,10 +58,12 @@ class Connection:
         debug: It came by the debug endpoint, which echoes.
         sink: Where bytes go.
         limits: What it may do until its key says otherwise.
+        client_address: The IP address that it came from; empty: not known.
     """
 
     __slots__ = (
         "channels",
+        "client_address",
         "client_id",
         "clock",
         "debug",
@@ -85,9 +87,11 @@ class Connection:
         sink: ByteSink,
         limits: ConnectionLimits,
         clock: Clock,
+        client_address: str = "",
     ) -> None:
         self.number = number
         self.client_id = client_id
+        self.client_address = client_address
         self.debug = debug
         self.sink = sink
         self.limits = limits

@@ -91,16 +91,23 @@ class Gateway:
 
     # Connections come and go.
 
-    def accept(self, client_id: str, sink: ByteSink, *, debug: bool) -> Connection:
+    def accept(self, client_id: str, sink: ByteSink, *, debug: bool, client_address: str = "") -> Connection:
         """Take in a connection whose upgrade was accepted; when the edge is full or draining it is closed at once.
 
         Args:
             client_id: From the URL, already checked.
             sink: Where bytes for it go.
             debug: It came by the debug endpoint.
+            client_address: The IP address that it came from; empty: not known.
         """
         connection = Connection(
-            next(self._numbers), client_id, debug=debug, sink=sink, limits=self._limits, clock=self._clock
+            next(self._numbers),
+            client_id,
+            debug=debug,
+            sink=sink,
+            limits=self._limits,
+            clock=self._clock,
+            client_address=client_address,
         )
         connection.outbox = Outbox(
             sink, self._limits.max_outbox_bytes, lambda: self._too_slow(connection), self._flusher

@@ -7,7 +7,7 @@ NOW_S = 1000.0
 
 
 def verdict(key_id: str = "k1", *, revision: int = 1, code: VerdictCode = VerdictCode.VALID, **more: float) -> Verdict:
-    return Verdict(code, key_id, revision=revision, **more)
+    return Verdict(code, key_id, revision=revision, **{"cache_ttl_s": 5.0, **more})
 
 
 def test_what_is_put_is_known() -> None:
@@ -30,6 +30,10 @@ def test_a_verdict_ends_at_its_expiry() -> None:
 def test_only_verdicts_that_a_change_would_end_are_kept(code: VerdictCode) -> None:
     kept = code in (VerdictCode.VALID, VerdictCode.INSUFFICIENT_PERMISSIONS, VerdictCode.FORBIDDEN)
     assert VerdictCache(10).put("q", verdict(code=code)) is kept
+
+
+def test_what_is_good_for_one_use_only_is_not_kept() -> None:
+    assert not VerdictCache(10).put("q", verdict(cache_ttl_s=0))
 
 
 def test_an_unknown_key_is_never_kept() -> None:

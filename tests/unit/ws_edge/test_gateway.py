@@ -76,6 +76,31 @@ async def test_a_key_of_another_workspace_may_try_again(missing: str, shown: str
     assert client.types() == ["connection_success", "message_delivered"]
 
 
+async def test_a_key_that_is_used_too_often_may_try_again_when_told() -> None:
+    world = World()
+    world.keys.verdicts["often"] = KeyVerdict("RATE_LIMITED", "k1", retry_after_ms=1500)
+    client = world.client()
+    await client.connect("often")
+    assert client.assert_error("rate_limited", 429)["data"]["retry_after_ms"] == 1500
+    await client.connect()
+    assert client.types() == ["connection_success", "message_delivered"]
+
+
+async def test_a_key_that_is_used_up_is_told_why() -> None:
+    world = World()
+    world.keys.verdicts["spent"] = KeyVerdict("USAGE_EXCEEDED", "k1")
+    client = world.client()
+    await client.connect("spent")
+    assert "used up" in client.assert_error("permission_denied", 403)["data"]["message"]
+
+
+async def test_a_key_is_verified_with_the_address_that_it_came_from() -> None:
+    world = World()
+    client = world.client(client_address="192.0.2.7")
+    await client.connect()
+    assert world.keys.addresses == ["192.0.2.7"]
+
+
 @pytest.mark.parametrize(("timed_out", "error_type", "code"), [(True, "timeout", 504), (False, "unavailable", 503)])
 async def test_auth_away_keeps_the_connection(timed_out: bool, error_type: str, code: int) -> None:
     world = World()

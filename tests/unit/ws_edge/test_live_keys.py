@@ -359,26 +359,6 @@ async def test_a_permission_that_was_overtaken_by_a_change_is_asked_for_again() 
     assert "join" not in world.link.names()
 
 
-async def test_a_key_that_is_used_too_often_may_come_again() -> None:
-    world = World()
-    world.keys.verdicts["good"] = KeyVerdict("RATE_LIMITED", "k1")
-    client = world.client()
-    await client.connect()
-    error = client.assert_error("rate_limited", 429)
-    assert error["data"]["retry_after_ms"] == 1000
-    world.keys.verdicts["good"] = KeyVerdict("VALID", "k1")
-    await client.connect()
-    assert client.types() == ["connection_success", "message_delivered"]
-
-
-async def test_a_key_without_uses_is_let_go() -> None:
-    world = World()
-    world.keys.verdicts["good"] = KeyVerdict("USAGE_EXCEEDED", "k1")
-    client = world.client()
-    await client.connect()
-    client.assert_error("permission_denied", 403, then=4000)
-
-
 def test_limits_of_a_key_that_nobody_holds_change_nothing() -> None:
     registry = World().gateway.registry
     registry.retune("unknown", KeyLimits(key_frames_per_second=1), 0.0)
