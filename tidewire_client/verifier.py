@@ -8,11 +8,12 @@ ones raise. Never does an unknown key pass. A verdict that is good for one use o
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Hashable
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import grpc
 from tidewire.auth.v1 import auth_pb2, auth_pb2_grpc
@@ -35,8 +36,6 @@ MAX_KEY_CHARS: Final = 128
 DIGEST_BYTES: Final = 16
 MAX_WAITING: Final = 10_000
 MAX_REPEATS: Final = 5
-
-R = TypeVar("R")
 
 
 class KeyVerifier:
@@ -74,8 +73,10 @@ class KeyVerifier:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.stats = VerifierStats()
-        self._channel = open_channel(auth_target, credentials)
+        self._open = functools.partial(open_channel, auth_target, credentials)
+        self._channel = self._open()
         self._stub = auth_pb2_grpc.AuthServiceStub(self._channel)
+        self._retiring: set[asyncio.Task[None]] = set()
         self._metadata = bearer(service_token) if service_token else ()
         self._deadline_s = deadline_s
         self._attempt_s = deadline_s / 2
@@ -88,7 +89,7 @@ class KeyVerifier:
         self._cache = VerdictCache(cache_size)
         self._flights = Flights(MAX_WAITING)
         self._batches = VerificationBatches(self._verify_keys, self.stats)
-        self._watch = KeyWatch(self._stub, self._metadata, self, silence_s=stale_after_s, monotonic=monotonic)
+        self._watch = KeyWatch(lambda: self._stub, self._metadata, self, silence_s=stale_after_s, monotonic=monotonic)
         self._watch_task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -101,6 +102,7 @@ class KeyVerifier:
             await end_tasks(self._watch_task)
         await self._batches.close()
         await self._flights.close()
+        await end_tasks(*self._retiring)
         await self._channel.close()
 
     @property
@@ -185,7 +187,7 @@ class KeyVerifier:
         )
         self.stats.calls += 1
         try:
-            answer = await self._retried(self._stub.IntrospectKey, request)
+            answer = await self._retried("IntrospectKey", request)
         except grpc.aio.AioRpcError as exc:
             raise from_rpc(exc, "auth") from None
         return verdict_of(answer.verdict)
@@ -231,12 +233,22 @@ class KeyVerifier:
         """Forget all: changes were missed."""
         self._cache.clear()
 
-    def resync(self) -> None:
+    def resync(self, revision: int) -> None:
         """Forget all: changes were missed."""
         self.stats.resyncs += 1
-        self._cache.clear()
+        self._cache.clear(revision)
         if self._on_resync is not None:
             self._on_resync()
+
+    def silent(self) -> None:
+        """Ask over a new connection from now on: the one of the watch may lead nowhere."""
+        self.stats.silences += 1
+        old, self._channel = self._channel, self._open()
+        self._stub = auth_pb2_grpc.AuthServiceStub(self._channel)
+        # What is under way over the old one has its time to end.
+        task = asyncio.create_task(old.close(self._deadline_s))
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
 
     # Asking.
 
@@ -287,14 +299,16 @@ class KeyVerifier:
 
     async def _check(self, request: auth_pb2.CheckPermissionRequest) -> Verdict:
         self.stats.calls += 1
-        return verdict_of((await self._retried(self._stub.CheckPermission, request)).verdict)
+        return verdict_of((await self._retried("CheckPermission", request)).verdict)
 
     async def _verify_keys(self, request: auth_pb2.VerifyKeysRequest) -> auth_pb2.VerifyKeysResponse:
-        return await self._retried(self._stub.VerifyKeys, request)
+        answer: auth_pb2.VerifyKeysResponse = await self._retried("VerifyKeys", request)
+        return answer
 
-    async def _retried(self, method: Callable[..., Awaitable[R]], request: Any) -> R:
+    async def _retried(self, method: str, request: Any) -> Any:
+        """Call until there is an answer; an attempt after the connection was given up goes over the new one."""
         return await call_with_retry(
-            lambda timeout_s: method(request, metadata=self._metadata, timeout=timeout_s),
+            lambda timeout_s: getattr(self._stub, method)(request, metadata=self._metadata, timeout=timeout_s),
             self._deadline_s,
             attempt_s=self._attempt_s,
         )

@@ -18,3 +18,4 @@ class VerifierStats:
     fills_rejected: int = 0
     changes: int = 0
     resyncs: int = 0
+    silences: int = 0

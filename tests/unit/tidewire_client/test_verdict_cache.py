@@ -103,3 +103,12 @@ def test_clearing_forgets_verdicts_but_not_changes() -> None:
     cache.clear()
     assert len(cache) == 0
     assert cache.outdated(verdict("k2", revision=4))
+
+
+def test_after_a_loss_nothing_made_before_it_is_taken() -> None:
+    cache = VerdictCache(10)
+    cache.change("k2", 3)
+    cache.clear(7)
+    assert not cache.put("q", verdict("k1", revision=6))
+    assert not cache.put("q", verdict("k2", revision=6))
+    assert cache.put("q", verdict("k1", revision=7))

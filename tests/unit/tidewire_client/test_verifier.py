@@ -289,6 +289,25 @@ async def test_a_resync_forgets_everything() -> None:
         assert len(w.peer.batches) == 2
 
 
+async def test_an_answer_from_before_changes_that_were_missed_is_asked_for_again() -> None:
+    async with world() as w:
+        w.peer.gate.clear()
+        asking = asyncio.create_task(w.verifier.verify(GOOD_KEY))
+        await w.peer.asked.wait()
+        w.peer.revision += 5
+        w.peer.code = auth_pb2.VERDICT_CODE_REVOKED
+        w.peer.tell(auth_pb2.WatchKeysResponse(resync_required=auth_pb2.ResyncRequired()))
+        w.peer.end_watches()
+
+        async def resynced() -> bool:
+            return w.resyncs == 2
+
+        await eventually(resynced)
+        w.peer.gate.set()
+        assert (await asking).code is VerdictCode.REVOKED
+        assert w.verifier.stats.fills_rejected == 1
+
+
 async def test_the_watch_goes_on_where_it_was() -> None:
     async with world() as w:
         w.peer.change(auth_pb2.VERDICT_CODE_DISABLED)
