@@ -1,5 +1,6 @@
 """The RPCs of `AuthService`: verification, permissions, and the watch."""
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
@@ -56,7 +57,12 @@ class AuthServicer(auth_pb2_grpc.AuthServiceServicer):
             for index, one in enumerate(request.requests)
         ]
         verdicts = await self._verifier.verify_all(attempts)
-        return auth_pb2.VerifyKeysResponse(verdicts=[_counted(verdict) for verdict in verdicts])
+        for code, count in Counter([verdict.code for verdict in verdicts]).items():
+            _COUNTERS[code].inc(count)
+        answer = auth_pb2.VerifyKeysResponse()
+        for verdict in verdicts:
+            verdict_message(verdict, answer.verdicts.add)
+        return answer
 
     @unary(Group.CHECK)
     async def CheckPermission(  # noqa: N802
