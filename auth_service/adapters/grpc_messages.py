@@ -1,8 +1,5 @@
 """Between the messages of the contracts and the values of the core."""
 
-import functools
-from collections.abc import Callable
-from dataclasses import asdict
 from typing import Final
 
 from google.protobuf.duration_pb2 import Duration
@@ -12,42 +9,32 @@ from tidewire.auth.v1 import admin_pb2, auth_pb2, keys_pb2
 from auth_service.core.errors import InvalidFieldError
 from auth_service.core.keys import KeyLimits, KeyRecord, KeyState
 from auth_service.core.validation import KeyRequest
-from auth_service.core.verification import NO_LIMITS, Use, Verdict, VerdictCode
+from auth_service.core.verification import Use, Verdict, VerdictCode
 
 CODES: Final = {code: auth_pb2.VerdictCode.Value(f"VERDICT_CODE_{code.name}") for code in VerdictCode}
 STATES: Final = {state: keys_pb2.KeyState.Value(f"KEY_STATE_{state.name}") for state in KeyState}
 _LIMITS: Final = tuple(field.name for field in keys_pb2.KeyLimits.DESCRIPTOR.fields)
 
 
-def verdict_message(verdict: Verdict, make: Callable[..., auth_pb2.Verdict] = auth_pb2.Verdict) -> auth_pb2.Verdict:
-    """Return a verdict as the contract has it. Written for speed: each verification pays for it.
-
-    Args:
-        verdict: what is to be said.
-        make: makes the message; the `add` of a list spares a copy.
-    """
-    message = make(
+def verdict_message(verdict: Verdict) -> auth_pb2.Verdict:
+    """Return a verdict as the contract has it."""
+    message = auth_pb2.Verdict(
         code=CODES[verdict.code],
         key_id=verdict.key_id,
         owner=verdict.owner,
         permissions=verdict.permissions,
-        limits=_limits_message_or_none(verdict.limits),
+        limits=_limits_message(verdict.limits),
         revision=verdict.revision,
         missing=verdict.missing,
+        cache_ttl=_duration(verdict.cache_ttl_ms),
     )
-    _set_ms(message.cache_ttl, verdict.cache_ttl_ms)
     if verdict.retry_after_ms:
-        _set_ms(message.retry_after, verdict.retry_after_ms)
+        message.retry_after.CopyFrom(_duration(verdict.retry_after_ms))
     if verdict.remaining_uses is not None:
         message.remaining_uses = verdict.remaining_uses
     if verdict.expire_ms is not None:
-        _set_ms(message.expire_time, verdict.expire_ms)
+        message.expire_time.FromMilliseconds(verdict.expire_ms)
     return message
-
-
-def _set_ms(message: Timestamp | Duration, milliseconds: int) -> None:
-    message.seconds, rest_ms = divmod(milliseconds, 1000)
-    message.nanos = rest_ms * 1_000_000
 
 
 def key_message(record: KeyRecord) -> keys_pb2.Key:
@@ -98,6 +85,10 @@ def key_request(request: admin_pb2.CreateKeyRequest) -> KeyRequest:
     )
 
 
+def _duration(milliseconds: int) -> Duration:
+    return Duration(seconds=milliseconds // 1000, nanos=milliseconds % 1000 * 1_000_000)
+
+
 def _milliseconds(moment: Timestamp) -> int:
     if not 0 <= moment.nanos < 1_000_000_000:
         raise InvalidFieldError("expire_time", "must have nanos from 0 to 999999999")
@@ -105,9 +96,4 @@ def _milliseconds(moment: Timestamp) -> int:
 
 
 def _limits_message(limits: KeyLimits) -> keys_pb2.KeyLimits:
-    return keys_pb2.KeyLimits(**asdict(limits))
-
-
-@functools.lru_cache(maxsize=4096)
-def _limits_message_or_none(limits: KeyLimits) -> keys_pb2.KeyLimits | None:
-    return None if limits == NO_LIMITS else _limits_message(limits)
+    return keys_pb2.KeyLimits(**{name: getattr(limits, name) for name in _LIMITS})
