@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from dataclasses import replace
 
 from tidewire.auth.v1 import auth_pb2, auth_pb2_grpc
 
@@ -87,7 +86,7 @@ class AuthServicer(auth_pb2_grpc.AuthServiceServicer):
         revision = self._hub.seen_revision()
         if found.revision != revision:
             found.encoded = _encoded(
-                verdict_message(replace(found.verdict, revision=max(revision, found.record.revision)))
+                verdict_message(found.verdict._replace(revision=max(revision, found.record.revision)))
             )
             found.revision = revision
         return found.encoded
