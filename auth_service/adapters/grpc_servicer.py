@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from tidewire.auth.v1 import auth_pb2, auth_pb2_grpc
 
+from auth_service.adapters import metrics
 from auth_service.adapters.grpc_caller import Caller, Callers, Context, Group, unary
 from auth_service.adapters.grpc_errors import end_with
 from auth_service.adapters.grpc_messages import CODES, use_of, verdict_message
@@ -14,7 +15,7 @@ from auth_service.adapters.watch_hub import Event, Reached, WatchHub
 from auth_service.core.errors import InvalidFieldError
 from auth_service.core.ports import Change
 from auth_service.core.validation import check_batch, clean_key_id, clean_use
-from auth_service.core.verification import Verdict
+from auth_service.core.verification import Verdict, VerdictCode
 from auth_service.core.verifier import Attempt, Verifier
 
 
@@ -113,7 +114,7 @@ def _counted(verdict: Verdict) -> auth_pb2.Verdict:
 
 
 def _count_quick(verdicts: int) -> None:
-    _COUNTERS[VerdictCode.VALID].inc(verdicts)
+    count_verdict(VerdictCode.VALID, verdicts)
     metrics.CACHE_HITS.inc(verdicts)
 
 

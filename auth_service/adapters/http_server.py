@@ -1,6 +1,7 @@
 """The HTTP server of the auth service: its bounds, and the frame round every request."""
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
@@ -11,14 +12,13 @@ from auth_service.adapters import metrics
 from auth_service.adapters.http_errors import fault_response, refusal_response
 from auth_service.core.errors import StoreUnavailableError
 from service_runtime.grpc_server import PortTakenError
-from service_runtime.logs import get_logger
+from service_runtime.http_logs import quiet_about_content
 
 MAX_BODY_BYTES: Final = 64 * 1024
 KEEPALIVE_S: Final = 75.0
 _BACKLOG: Final = 1024
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-log = get_logger("auth_service.http")
 
 
 class HttpServer:
@@ -50,7 +50,11 @@ class HttpServer:
         application = web.Application(middlewares=[self._framed], client_max_size=MAX_BODY_BYTES)
         application.add_routes(routes)
         self._runner = web.AppRunner(
-            application, access_log=None, keepalive_timeout=KEEPALIVE_S, shutdown_timeout=grace_s
+            application,
+            access_log=None,
+            logger=quiet_about_content(logging.getLogger("auth_service.http")),
+            keepalive_timeout=KEEPALIVE_S,
+            shutdown_timeout=grace_s,
         )
 
     async def start(self) -> int:

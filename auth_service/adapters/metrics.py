@@ -32,6 +32,6 @@ HTTP_REQUESTS: Final = Counter(
 _OF_CODE: Final = {code: VERDICTS.labels(code.name) for code in VerdictCode}
 
 
-def count_verdict(code: VerdictCode) -> None:
-    """Count a verdict that was given."""
-    _OF_CODE[code].inc()
+def count_verdict(code: VerdictCode, number: int = 1) -> None:
+    """Count verdicts that were given."""
+    _OF_CODE[code].inc(number)
