@@ -56,6 +56,8 @@ async def _message(request: web.Request, message: M) -> M:
     """Read the body into a message. What the parser says of it is not told: it may quote a key."""
     body = await request.read()
     try:
+        if not body.lstrip().startswith(b"{"):
+            raise ValueError("no object")  # the parser takes some lists for one
         return json_format.Parse(body, message)
     except (json_format.ParseError, ValueError, RecursionError):
         names = " ".join(field.json_name for field in message.DESCRIPTOR.fields)
