@@ -5,6 +5,7 @@ Back ends that let key holders in use `KeyVerifier`; those that publish, read or
 browser does. Whatever goes wrong is a `TidewireError`.
 """
 
+from tidewire_client.audit import AuditAction, AuditEntry, AuditPage
 from tidewire_client.channels import (
     Broadcasted,
     Channels,
@@ -22,8 +23,10 @@ from tidewire_client.errors import (
     CallerNotAllowed,
     ConnectionLost,
     ConnectionRefused,
+    EtagMismatch,
     FailedPrecondition,
     InvalidRequest,
+    KeyNotActive,
     LimitExceeded,
     NotFound,
     ServerFault,
@@ -31,8 +34,9 @@ from tidewire_client.errors import (
     ServiceUnavailable,
     TidewireError,
 )
-from tidewire_client.key_admin import CreatedKey, Key, KeyAdmin, KeyPage, KeyState
+from tidewire_client.key_admin import KeyAdmin
 from tidewire_client.key_watch import KeyChanged
+from tidewire_client.keys import CreatedKey, Key, KeyPage, KeyState, RotatedKey, VerificationRate
 from tidewire_client.listener import Event, Interrupted, Joined, Listener, Lost, Received
 from tidewire_client.message import Message, Position
 from tidewire_client.threads import Thread, ThreadMessagePage, ThreadPage, Threads
@@ -40,6 +44,9 @@ from tidewire_client.verdict import KeyLimits, Verdict, VerdictCode
 from tidewire_client.verifier import KeyVerifier, VerifierStats
 
 __all__ = [
+    "AuditAction",
+    "AuditEntry",
+    "AuditPage",
     "Broadcasted",
     "CallerNotAllowed",
     "Channels",
@@ -48,6 +55,7 @@ __all__ = [
     "ConnectionRefused",
     "CreatedKey",
     "EdgeLogin",
+    "EtagMismatch",
     "Event",
     "FailedPrecondition",
     "Frame",
@@ -59,6 +67,7 @@ __all__ = [
     "KeyAdmin",
     "KeyChanged",
     "KeyLimits",
+    "KeyNotActive",
     "KeyPage",
     "KeyState",
     "KeyVerifier",
@@ -73,6 +82,7 @@ __all__ = [
     "Published",
     "Receipt",
     "Received",
+    "RotatedKey",
     "ServerFault",
     "ServiceTimeout",
     "ServiceUnavailable",
@@ -83,6 +93,7 @@ __all__ = [
     "TidewireError",
     "Verdict",
     "VerdictCode",
+    "VerificationRate",
     "VerifierStats",
     "new_message_id",
     "send_message",

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from tidewire_client.key_admin import Key, KeyState
+from tidewire_client.keys import Key, KeyState
 
 
 def state_word(key: Key, now: datetime) -> str:

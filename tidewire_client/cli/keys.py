@@ -17,7 +17,8 @@ from tidewire_client.cli.durations import expiry
 from tidewire_client.cli.failures import EXIT_CODES_HELP, UsageProblem
 from tidewire_client.cli.key_words import key_fields, key_record, key_row
 from tidewire_client.cli.output import Output
-from tidewire_client.key_admin import DEFAULT_DEADLINE_S, CreatedKey, Key, KeyAdmin
+from tidewire_client.key_admin import DEFAULT_DEADLINE_S, KeyAdmin
+from tidewire_client.keys import CreatedKey, Key
 from tidewire_client.verdict import KeyLimits
 
 app: Final = typer.Typer(

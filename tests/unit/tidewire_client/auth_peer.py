@@ -30,6 +30,7 @@ class AuthPeer(auth_pb2_grpc.AuthServiceServicer):
         self.checks: list[str] = []
         self.watches: list[int] = []
         self.away = False
+        self.refuses_caller = False
         self.drop_answers = False
         self.ttl_s = 5
         self.uses_left: int | None = None
@@ -104,6 +105,8 @@ class AuthPeer(auth_pb2_grpc.AuthServiceServicer):
             self._watchers.remove(queue)
 
     async def _pause(self, context: Any) -> None:
+        if self.refuses_caller:
+            await abort(context, grpc.StatusCode.UNAUTHENTICATED, "CALLER_UNKNOWN", "auth.tidewire", "who are you")
         self.asked.set()
         await self.gate.wait()
         if self.away:

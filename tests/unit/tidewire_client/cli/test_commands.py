@@ -20,7 +20,7 @@ from tidewire_client.edge_connection import EdgeLogin
 from tidewire_client.edge_frames import parse_frame
 from tidewire_client.edge_sender import Confirmed
 from tidewire_client.errors import NotFound
-from tidewire_client.key_admin import CreatedKey, Key, KeyState
+from tidewire_client.keys import CreatedKey, Key, KeyState
 from tidewire_client.listener import Joined, Received
 from tidewire_client.message import Position
 from tidewire_client.verdict import KeyLimits

@@ -5,7 +5,7 @@ import pytest
 from tidewire_client.cli.failures import UsageProblem
 from tidewire_client.cli.key_words import key_fields, key_record, key_row, state_word
 from tidewire_client.cli.keys import LIMITS, parse_limits
-from tidewire_client.key_admin import Key, KeyState
+from tidewire_client.keys import Key, KeyState
 from tidewire_client.verdict import KeyLimits
 
 NOW = datetime(2026, 11, 24, 9, 0, 0, 125_000, tzinfo=UTC)
