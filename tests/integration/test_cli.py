@@ -379,7 +379,7 @@ async def test_the_life_of_a_key(cli: Cli, shared_gateway: Gateway) -> None:
     failed = await cli("keys", "enable", key_id, "--json")
     assert failed.code == 1
     assert (failed.error()["type"], failed.error()["reason"]) == ("FailedPrecondition", "KEY_REVOKED")
-    shown = await cli("keys", "show", key_id)
+    shown = await cli("keys", "get", key_id)
     assert "state        revoked" in shown.out.splitlines()
     assert api_key not in shown.out
 
@@ -415,7 +415,7 @@ async def test_a_list_shows_every_id_in_full(cli: Cli, make_key: Callable[..., M
 
 async def test_an_owner_without_keys(cli: Cli) -> None:
     listed = await cli("keys", "list", "--owner", "nobody")
-    assert (listed.code, listed.out, listed.err) == (0, "", "there are no keys of nobody\n")
+    assert (listed.code, listed.out, listed.err) == (0, "", "there are no such keys\n")
     assert (await cli("keys", "list", "--owner", "nobody", "--json")).json() == {"keys": []}
 
 
