@@ -33,6 +33,7 @@ class AuthPeer(auth_pb2_grpc.AuthServiceServicer):
         self.refuses_caller = False
         self.drop_answers = False
         self.ttl_s = 5
+        self.more: dict[str, Any] = {}
         self.uses_left: int | None = None
         self.asked_for: list[auth_pb2.VerifyKeyRequest] = []
         self.introspected: list[auth_pb2.IntrospectKeyRequest] = []
@@ -116,7 +117,7 @@ class AuthPeer(auth_pb2_grpc.AuthServiceServicer):
         ttl = {"seconds": self.ttl_s}
         if not api_key.startswith(GOOD_KEY):
             return verdict(auth_pb2.VERDICT_CODE_NOT_FOUND, cache_ttl=ttl)
-        return verdict(self.code, key_id="k1", owner="ann", revision=self.revision, cache_ttl=ttl)
+        return verdict(self.code, key_id="k1", owner="ann", revision=self.revision, cache_ttl=ttl, **self.more)
 
     def _charged(self, answer: auth_pb2.Verdict) -> auth_pb2.Verdict:
         """Charge a use, where uses are counted."""
