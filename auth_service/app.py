@@ -8,20 +8,24 @@ from typing import Final
 
 from tidewire.auth.v1 import admin_pb2, admin_pb2_grpc, auth_pb2, auth_pb2_grpc
 
-from auth_service.adapters import pepper_file
+from auth_service.adapters import metrics, pepper_file
 from auth_service.adapters.grpc_admin import KeyAdminServicer
 from auth_service.adapters.grpc_caller import Callers
 from auth_service.adapters.grpc_servicer import AuthServicer
+from auth_service.adapters.pepper_rotation import PepperRotation
 from auth_service.adapters.store_cached import CachedKeyStore
 from auth_service.adapters.store_redis import RedisKeyStore
 from auth_service.adapters.store_sqlite import SqliteKeyStore
 from auth_service.adapters.store_watch import StoreWatch
+from auth_service.adapters.uses_redis import RedisUses
+from auth_service.adapters.uses_sqlite import SqliteUses
 from auth_service.adapters.watch_hub import WatchHub
 from auth_service.core.administration import Administration
 from auth_service.core.errors import AuthError, KeyExistsError
 from auth_service.core.hashing import Peppers, parse_peppers
-from auth_service.core.ports import KeyStore, now_ms
-from auth_service.core.verifier import Verifier
+from auth_service.core.ports import KeyStore, UseCharger, now_ms
+from auth_service.core.throttle import Throttle
+from auth_service.core.verifier import Hooks, Verifier
 from auth_service.settings import AuthSettings
 from service_runtime.clock import SystemClock
 from service_runtime.grpc_server import GrpcServer
@@ -66,7 +70,9 @@ async def serve(settings: AuthSettings, stop: asyncio.Event) -> None:
             stale_after_s=settings.verdict_cache_ttl_s,
         )
         await hub.prepare()
-        server = _server(settings, cached, peppers, hub, named_keys)
+        uses = _uses(store)
+        rotation = PepperRotation(cached, peppers.current)
+        server = _server(settings, cached, uses, peppers, hub, named_keys, rotation)
         port = await server.start(SERVICE_NAMES)
         exporter = serve_metrics(settings.metrics_port)
         facts = {"metrics_port": exporter.port} if exporter else {}
@@ -81,6 +87,8 @@ async def serve(settings: AuthSettings, stop: asyncio.Event) -> None:
             await server.set_serving(False)
             hub.close()
             await server.stop(settings.shutdown_grace_s)
+            await rotation.close(settings.shutdown_grace_s)
+            await uses.close()
             if exporter:
                 exporter.stop()
 
@@ -189,17 +197,44 @@ def _store_name(settings: AuthSettings) -> str:
     return address.shown if address is not None else str(settings.store_path)
 
 
+def _uses(store: KeyStore) -> RedisUses | SqliteUses:
+    """Return what charges keys, in the store that they are in."""
+    if isinstance(store, RedisKeyStore):
+        return RedisUses(store.calls, store.prefix)
+    assert isinstance(store, SqliteKeyStore)
+    return SqliteUses(store)
+
+
+def _throttle(settings: AuthSettings) -> Throttle:
+    throttle = Throttle(
+        per_minute=settings.failed_attempts_per_minute,
+        per_minute_of_address=settings.failed_attempts_per_minute_of_address,
+        size=settings.failed_attempts_table_size,
+    )
+    metrics.THROTTLE_ENTRIES.set_function(lambda: throttle.entries)
+    return throttle
+
+
 def _server(
-    settings: AuthSettings, store: CachedKeyStore, peppers: Peppers, hub: WatchHub, named_keys: dict[str, str]
+    settings: AuthSettings,
+    store: CachedKeyStore,
+    uses: UseCharger,
+    peppers: Peppers,
+    hub: WatchHub,
+    named_keys: dict[str, str],
+    rotation: PepperRotation,
 ) -> GrpcServer:
     clock = SystemClock()
     verifier = Verifier(
         store,
+        uses,
+        _throttle(settings),
         peppers,
         clock,
         ttl_ms=int(settings.verdict_cache_ttl_s * 1000),
         seen_revision=hub.seen_revision,
         named_keys=named_keys,
+        hooks=Hooks(throttled=metrics.THROTTLED.inc, outdated=rotation.add),
     )
     callers = Callers(verifier, settings.service_token_value())
     administration = Administration(store, peppers, clock, secrets.randbelow)

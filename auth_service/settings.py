@@ -57,6 +57,24 @@ class AuthSettings(ServiceSettings):
     verdict_cache_ttl_s: float = Field(
         30.0, ge=0, le=3600, description="How long a verdict may be used without a watch", json_schema_extra=_SECONDS
     )
+    failed_attempts_per_minute: int = Field(
+        10,
+        ge=0,
+        le=1_000_000,
+        description="Failed attempts a minute from one address with keys that begin alike; 0: any number",
+    )
+    failed_attempts_per_minute_of_address: int = Field(
+        100,
+        ge=0,
+        le=1_000_000,
+        description="Failed attempts a minute from one address with any keys; 0: any number",
+    )
+    failed_attempts_table_size: int = Field(
+        50_000,
+        ge=1,
+        description="Addresses and beginnings of keys with failed attempts that are remembered, and as many keys that were"
+        " good at an address",
+    )
     record_cache_size: int = Field(20_000, ge=1, description="Key records kept in memory")
     max_watchers: int = Field(256, ge=1, description="Streams of key changes open at once")
     watch_checkpoint_s: float = Field(

@@ -28,6 +28,10 @@ def verdict_message(verdict: Verdict) -> auth_pb2.Verdict:
         missing=verdict.missing,
     )
     message.cache_ttl.FromMilliseconds(verdict.cache_ttl_ms)
+    if verdict.retry_after_ms:
+        message.retry_after.FromMilliseconds(verdict.retry_after_ms)
+    if verdict.remaining_uses is not None:
+        message.remaining_uses = verdict.remaining_uses
     if verdict.expire_ms is not None:
         message.expire_time.FromMilliseconds(verdict.expire_ms)
     return message
@@ -56,7 +60,9 @@ def key_message(record: KeyRecord) -> keys_pb2.Key:
     return message
 
 
-def use_of(request: auth_pb2.VerifyKeyRequest | auth_pb2.CheckPermissionRequest) -> Use:
+def use_of(
+    request: auth_pb2.VerifyKeyRequest | auth_pb2.IntrospectKeyRequest | auth_pb2.CheckPermissionRequest,
+) -> Use:
     """Return what a key is wanted for."""
     return Use(request.domain, request.workspace, request.action, request.channel)
 

@@ -14,7 +14,7 @@ from auth_service.core.errors import InvalidFieldError
 from auth_service.core.ports import Change
 from auth_service.core.validation import check_batch, clean_key_id, clean_use
 from auth_service.core.verification import Verdict, VerdictCode
-from auth_service.core.verifier import Verifier
+from auth_service.core.verifier import Attempt, Verifier
 
 _COUNTERS = {code: metrics.VERDICTS.labels(code.name) for code in VerdictCode}
 
@@ -36,20 +36,27 @@ class AuthServicer(auth_pb2_grpc.AuthServiceServicer):
     @unary(Group.VERIFY)
     async def VerifyKey(self, request: auth_pb2.VerifyKeyRequest, caller: Caller) -> auth_pb2.VerifyKeyResponse:  # noqa: N802
         """Verify one key."""
-        verdict = await self._verifier.verify(request.api_key, clean_use(use_of(request)))
+        verdict = await self._verifier.verify(request.api_key, clean_use(use_of(request)), request.client_address)
         return auth_pb2.VerifyKeyResponse(verdict=_counted(verdict))
+
+    @unary(Group.VERIFY)
+    async def IntrospectKey(  # noqa: N802
+        self, request: auth_pb2.IntrospectKeyRequest, caller: Caller
+    ) -> auth_pb2.IntrospectKeyResponse:
+        """Say what a verification would say."""
+        verdict = await self._verifier.introspect(request.api_key, clean_use(use_of(request)), request.client_address)
+        return auth_pb2.IntrospectKeyResponse(verdict=_counted(verdict))
 
     @unary(Group.VERIFY)
     async def VerifyKeys(self, request: auth_pb2.VerifyKeysRequest, caller: Caller) -> auth_pb2.VerifyKeysResponse:  # noqa: N802
         """Verify several keys; one field out of bounds refuses them all."""
         check_batch(len(request.requests))
-        uses = [clean_use(use_of(one), f"requests[{index}].") for index, one in enumerate(request.requests)]
-        return auth_pb2.VerifyKeysResponse(
-            verdicts=[
-                _counted(await self._verifier.verify(one.api_key, use))
-                for one, use in zip(request.requests, uses, strict=True)
-            ]
-        )
+        attempts = [
+            Attempt(one.api_key, clean_use(use_of(one), f"requests[{index}]."), one.client_address)
+            for index, one in enumerate(request.requests)
+        ]
+        verdicts = await self._verifier.verify_all(attempts)
+        return auth_pb2.VerifyKeysResponse(verdicts=[_counted(verdict) for verdict in verdicts])
 
     @unary(Group.CHECK)
     async def CheckPermission(  # noqa: N802

@@ -16,3 +16,10 @@ CACHE_MISSES: Final = Counter("tidewire_auth_record_cache_misses", "Key records 
 WATCHERS: Final = Gauge("tidewire_auth_watchers", "Streams of key changes that are open")
 CHANGES: Final = Counter("tidewire_auth_changes", "Key changes told to watchers, once each")
 RESYNCS: Final = Counter("tidewire_auth_watch_resyncs", "Watchers told to forget every verdict, by reason", ["reason"])
+THROTTLED: Final = Counter("tidewire_auth_throttled_attempts", "Attempts that had to wait, because others had failed")
+THROTTLE_ENTRIES: Final = Gauge(
+    "tidewire_auth_throttle_entries", "What is remembered of attempts: of addresses, prefixes, and keys known there"
+)
+REHASHES: Final = Counter(
+    "tidewire_auth_rehashes", "Keys that were to be moved to the current pepper, by what came of it", ["outcome"]
+)

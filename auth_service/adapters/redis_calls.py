@@ -41,8 +41,8 @@ _UNAVAILABLE: Final = "the key store did not answer; the call may be repeated"
 _FAULTS: Final = (RedisError, OSError, TimeoutError)
 _FOLDER: Final = Path(__file__).with_name("redis_scripts")
 # Scripts that write get the shared head before them; Redis refuses to begin one when it could not finish it.
-_WRITING: Final = ("put", "remove", "expire", "peppers", "confirm", "at_home")
-_READING: Final = ("due", "page", "changes")
+_WRITING: Final = ("put", "remove", "expire", "peppers", "confirm", "at_home", "charge", "rehash")
+_READING: Final = ("due", "page", "changes", "use_counts")
 
 # When the time of the call that is being made is over, by the event loop's clock.
 _ends_s: Final[ContextVar[float]] = ContextVar("_ends_s")

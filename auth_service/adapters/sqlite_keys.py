@@ -5,10 +5,10 @@ The invariant: a key's row, its revision and the entry in the change log are wri
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from auth_service.core.errors import (
     AlreadyBootstrappedError,
@@ -21,6 +21,8 @@ from auth_service.core.keys import KeyLimits, KeyRecord, KeyState, VerificationR
 from auth_service.core.permissions import PermissionSet
 from auth_service.core.ports import Change, KeyPage, RecordChange
 from auth_service.core.verification import VerdictCode, standing
+
+T = TypeVar("T")
 
 _COLUMNS: Final = tuple(field.name for field in fields(KeyRecord))
 # Expiries logged in one transaction at most, so that a store of many is not locked for long.
@@ -61,6 +63,9 @@ _VALUES: Final = ", ".join(f":{name}" for name in _COLUMNS)
 _INSERT: Final = f"INSERT INTO keys ({_LIST}, expiry_logged) VALUES ({_VALUES}, :expiry_logged)"  # noqa: S608
 _ASSIGN: Final = ", ".join(f"{name} = :{name}" for name in _COLUMNS if name != "key_id")
 _UPDATE: Final = f"UPDATE keys SET {_ASSIGN}, expiry_logged = :expiry_logged WHERE key_id = :key_id"  # noqa: S608
+_REHASH: Final = (
+    "UPDATE keys SET secret_hash = ?, pepper_version = ? WHERE key_id = ? AND secret_hash = ? AND pepper_version = ?"
+)
 _PAGE: Final = f"SELECT sequence, {_LIST} FROM keys WHERE sequence > ?"  # noqa: S608
 
 
@@ -184,6 +189,17 @@ class SqliteKeys:
                         f"version {version} of the pepper is not the one that the store's keys were made with"
                     )
                 self._db.execute("INSERT OR REPLACE INTO peppers VALUES (?, ?)", (version, fingerprint))
+
+    def rehash(self, old: KeyRecord, secret_hash: bytes, pepper_version: int) -> bool:
+        """Store the hash of a key's secret under another pepper, if hash and pepper still are those of `old`."""
+        with self._transaction():
+            given = (secret_hash, pepper_version, old.key_id, old.secret_hash, old.pepper_version)
+            return self._db.execute(_REHASH, given).rowcount == 1
+
+    def transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do something in one transaction."""
+        with self._transaction():
+            return work(self._db)
 
     def write_canary(self, number: int) -> None:
         """Note a number."""

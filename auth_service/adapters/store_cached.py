@@ -36,12 +36,18 @@ class CachedKeyStore:
         self._generation += 1
         self._records.clear()
 
-    async def get(self, key_id: str) -> KeyRecord | None:
-        """Read one key, from memory if it is there."""
+    def recall(self, key_id: str) -> KeyRecord | None:
+        """Return one key if it is in memory."""
         record = self._records.get(key_id)
         if record is not None:
             self._records.move_to_end(key_id)
             metrics.CACHE_HITS.inc()
+        return record
+
+    async def get(self, key_id: str) -> KeyRecord | None:
+        """Read one key, from memory if it is there."""
+        record = self.recall(key_id)
+        if record is not None:
             return record
         metrics.CACHE_MISSES.inc()
         generation = self._generation
@@ -97,6 +103,13 @@ class CachedKeyStore:
     async def check_peppers(self, fingerprints: Mapping[int, str]) -> None:
         """Hold the peppers against those of the store."""
         await self._store.check_peppers(fingerprints)
+
+    async def rehash(self, old: KeyRecord, secret_hash: bytes, pepper_version: int) -> bool:
+        """Store the hash of a key's secret under another pepper, and forget what was remembered of the key."""
+        try:
+            return await self._store.rehash(old, secret_hash, pepper_version)
+        finally:
+            self.forget(old.key_id)
 
     async def canary(self, number: int) -> int | None:
         """Write a number, and return what is read back."""

@@ -21,7 +21,7 @@ from auth_service.core.errors import (
     RevisionGoneError,
     StoreUnavailableError,
 )
-from auth_service.core.keys import KeyRecord
+from auth_service.core.keys import KeyRecord, same_hash
 from auth_service.core.ports import Change, KeyPage, RecordChange
 from auth_service.core.verification import VerdictCode, standing
 from service_runtime.redis_address import RedisAddress
@@ -66,6 +66,16 @@ class RedisKeyStore:
         self._changing = asyncio.Lock()
         # The last revision that was told from here, and its stamp in the log.
         self._told = (0, b"")
+
+    @property
+    def calls(self) -> RedisCalls:
+        """Calls to its Redis, for what else lies there."""
+        return self._calls
+
+    @property
+    def prefix(self) -> str:
+        """What begins the name of every key, and keeps them in one slot."""
+        return self._prefix
 
     async def open(self) -> None:
         """Connect to Redis.
@@ -172,9 +182,26 @@ class RedisKeyStore:
                 f"version {version.decode()} of the pepper is not the one that the store's keys were made with"
             )
 
+    async def rehash(self, old: KeyRecord, secret_hash: bytes, pepper_version: int) -> bool:
+        """Store the hash of a key's secret under another pepper."""
+        return await self._calls.within_deadline(self._rehash(old, secret_hash, pepper_version))
+
     async def canary(self, number: int) -> int | None:
         """Write a number, and return what is read back."""
         return await self._calls.within_deadline(self._write_and_read(number))
+
+    async def _rehash(self, old: KeyRecord, secret_hash: bytes, pepper_version: int) -> bool:
+        value = await self._value(old.key_id)
+        found = from_value(value) if value else None
+        if value is None or found is None or not same_hash(found, old):
+            return False
+        after = replace(found, secret_hash=secret_hash, pepper_version=pepper_version)
+        outcome, _ = await self._calls.change(
+            "rehash",
+            [self._meta, self._log, self._records, self._pepper_uses],
+            [old.key_id, value, b"%d %s" % (found.revision, to_body(after)), found.pepper_version, pepper_version],
+        )
+        return bool(outcome == b"done")
 
     async def _write_and_read(self, number: int) -> int | None:
         await self._calls.command("SET", self._canary, number, "PX", _CANARY_MS)

@@ -117,6 +117,14 @@ class SqliteKeyStore:
         """Hold the peppers against those of the store."""
         await self._call(lambda: self._writer.check_peppers(fingerprints))
 
+    async def rehash(self, old: KeyRecord, secret_hash: bytes, pepper_version: int) -> bool:
+        """Store the hash of a key's secret under another pepper."""
+        return await self._call(lambda: self._writer.rehash(old, secret_hash, pepper_version))
+
+    async def transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do something else that lies in the file, in one transaction in the store's thread."""
+        return await self._call(lambda: self._writer.transact(work))
+
     async def canary(self, number: int) -> int | None:
         """Write a number, and return what the reading connection finds."""
         await self._call(lambda: self._writer.write_canary(number))

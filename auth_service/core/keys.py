@@ -88,6 +88,11 @@ class KeyRecord:
         return self.expire_ms is not None and now_ms >= self.expire_ms
 
 
+def same_hash(record: KeyRecord, other: KeyRecord) -> bool:
+    """Return whether two records hold the same hash of a secret, under the same pepper."""
+    return (record.secret_hash, record.pepper_version) == (other.secret_hash, other.pepper_version)
+
+
 def change_state(record: KeyRecord, state: KeyState, reason: str, now_ms: int) -> KeyRecord:
     """Return the record after a change of state; the same record if it is in that state already.
 

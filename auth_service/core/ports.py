@@ -1,9 +1,10 @@
-"""What the rules need of the world: a clock and a store of keys."""
+"""What the rules need of the world: a clock, a store of keys, and one of their uses."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from auth_service.core.charging import Charge
 from auth_service.core.keys import KeyRecord
 from auth_service.core.verification import VerdictCode
 
@@ -22,6 +23,11 @@ class Clock(Protocol):
 def now_ms(clock: Clock) -> int:
     """Return the present moment in whole Unix milliseconds, rounded down."""
     return int(clock.now() * 1000)
+
+
+def now_us(clock: Clock) -> int:
+    """Return the present moment in whole Unix microseconds, rounded down."""
+    return int(clock.now() * 1_000_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +123,40 @@ class KeyStore(Protocol):
         """
         ...
 
+    async def rehash(self, old: KeyRecord, secret_hash: bytes, pepper_version: int) -> bool:
+        """Store the hash of a key's secret under another pepper, if hash and pepper still are those of `old`.
+
+        It changes nothing that anybody could notice: no revision, no entry in a log.
+
+        Returns:
+            Whether it did.
+        """
+        ...
+
     async def canary(self, number: int) -> int | None:
         """Write a number as changes are written, and return what is read back; it touches no key and no log."""
+        ...
+
+
+class UseCharger(Protocol):
+    """Counts what keys are used for. Every method may raise `StoreUnavailableError`: then nothing is known.
+
+    What was charged is as safe as a change of a key, before it is answered.
+    """
+
+    async def charge(self, records: Sequence[KeyRecord], now_us: int) -> Sequence[Charge]:
+        """Charge one verification to each key, in this order, a key that is there twice two of them.
+
+        Args:
+            records: keys with bounds, at most a batch of them.
+            now_us: the present moment, Unix microseconds; a store that is shared goes by its own clock.
+        """
+        ...
+
+    async def look(self, record: KeyRecord, now_us: int) -> Charge:
+        """Return what `charge` would, and charge nothing."""
+        ...
+
+    async def use_counts(self, key_ids: Sequence[str]) -> Mapping[str, int]:
+        """Return how many uses were charged to keys; those that have none are left out."""
         ...

@@ -1,56 +1,146 @@
-"""Verification as a use case: from the text a holder sent to a verdict."""
+"""Verification as a use case: from the text a holder sent to a verdict.
 
-from collections.abc import Callable, Mapping
+The order is: who has failed too often waits; then the key is found, and judged; then, if it is good and has bounds, the
+verification is charged to it.
+"""
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from auth_service.core.charging import charged, limited
 from auth_service.core.errors import CallerNotAllowedError, CallerUnknownError, KeyFormatError
 from auth_service.core.hashing import Peppers
 from auth_service.core.key_format import parse
 from auth_service.core.keys import KeyRecord
-from auth_service.core.ports import Clock, KeyStore, now_ms
+from auth_service.core.ports import Clock, KeyStore, UseCharger, now_ms, now_us
+from auth_service.core.throttle import Source, Throttle, source_of
 from auth_service.core.verification import NO_USE, Use, Verdict, VerdictCode, judge
 
 
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A key as somebody sent it, what it is wanted for, and the address it came from (empty: not known)."""
+
+    api_key: str = field(repr=False)
+    use: Use = NO_USE
+    client_address: str = ""
+
+
+# A key whose secret is hashed under a pepper that is not the current one, and its hash under that.
+OnOutdated = Callable[[KeyRecord, bytes], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What a verifier tells, and does not wait for.
+
+    Args:
+        throttled: an attempt has to wait.
+        outdated: a key's secret can be hashed under the current pepper.
+    """
+
+    throttled: Callable[[], None] = lambda: None
+    outdated: OnOutdated = lambda record, secret_hash: None
+
+
+NO_HOOKS: Final = Hooks()
+
+
 class Verifier:
-    """Answers if a key is good, and for what. Has no side effects.
+    """Answers if a key is good, and for what.
 
     Args:
         store: where the keys are.
+        charger: counts the uses of keys that have bounds.
+        throttle: counts attempts that failed.
         peppers: what secrets are hashed under.
         clock: the present moment.
         ttl_ms: how long a verdict may be used without a watch.
         seen_revision: the revision up to which this process has seen every change.
         named_keys: the keys that are known by name, text to key id; empty in production mode.
+        hooks: what is to be told.
     """
 
     def __init__(
         self,
         store: KeyStore,
+        charger: UseCharger,
+        throttle: Throttle,
         peppers: Peppers,
         clock: Clock,
         *,
         ttl_ms: int,
         seen_revision: Callable[[], int],
         named_keys: Mapping[str, str],
+        hooks: Hooks = NO_HOOKS,
     ) -> None:
         self._store = store
+        self._charger = charger
+        self._throttle = throttle
         self._peppers = peppers
         self._clock = clock
         self._ttl_ms = ttl_ms
         self._seen_revision = seen_revision
         self._named_keys = named_keys
+        self._hooks = hooks
 
-    async def verify(self, api_key: str, use: Use = NO_USE) -> Verdict:
-        """Return the verdict on a key as its holder sent it. A malformed one never reaches the store."""
-        revision = self._seen_revision()
-        return self._judge(await self._find(api_key), use, revision)
+    async def verify(self, api_key: str, use: Use = NO_USE, client_address: str = "") -> Verdict:
+        """Return the verdict on a key as its holder sent it, and charge it to the key if it is VALID.
+
+        A malformed key never reaches the store.
+
+        Args:
+            api_key: the text.
+            use: what it is wanted for.
+            client_address: where it came from; empty: not known.
+
+        Raises:
+            InvalidFieldError: `client_address` is none.
+            StoreUnavailableError: nothing is known of the key, or of its uses.
+        """
+        verdict, bounded = await self._judged(api_key, use, source_of(client_address, api_key), self._hooks.outdated)
+        if bounded is None:
+            return verdict
+        (charge,) = await self._charger.charge([bounded], now_us(self._clock))
+        return charged(verdict, charge)
+
+    async def verify_all(self, attempts: Sequence[Attempt]) -> Sequence[Verdict]:
+        """Do as `verify` for several keys, in their order; what is to be charged goes to the store together.
+
+        Raises:
+            InvalidFieldError: one `client_address` is none; nothing is done then.
+            StoreUnavailableError: nothing is known of one of the keys, or of its uses.
+        """
+        sources = [
+            source_of(attempt.client_address, attempt.api_key, f"requests[{index}].")
+            for index, attempt in enumerate(attempts)
+        ]
+        judged = [
+            await self._judged(attempt.api_key, attempt.use, source, self._hooks.outdated)
+            for attempt, source in zip(attempts, sources, strict=True)
+        ]
+        bounded = [record for _, record in judged if record is not None]
+        charges = iter(await self._charger.charge(bounded, now_us(self._clock)) if bounded else ())
+        return [verdict if record is None else charged(verdict, next(charges)) for verdict, record in judged]
+
+    async def introspect(self, api_key: str, use: Use = NO_USE, client_address: str = "") -> Verdict:
+        """Return the verdict that `verify` would give, without charging it; raises as `verify`.
+
+        An attempt that fails counts all the same: else keys could be tried out here.
+        """
+        verdict, bounded = await self._judged(api_key, use, source_of(client_address, api_key), None)
+        if bounded is None:
+            return verdict
+        return charged(verdict, await self._charger.look(bounded, now_us(self._clock)))
 
     async def check(self, key_id: str, use: Use) -> Verdict:
-        """Return the verdict on a key that was verified before, by its id."""
+        """Return the verdict on a key that was verified before, by its id; its uses do not matter."""
         revision = self._seen_revision()
         return self._judge(await self._store.get(key_id), use, revision)
 
     async def admit(self, token: str, use: Use) -> str:
-        """Let a caller in that shows an API key as its credential, and return the key's id.
+        """Let a caller in that shows an API key as its credential, and return the key's id; it is not charged.
 
         A key that is limited to domains or workspaces is no caller of this service, whatever it permits:
         it could make itself another one without those limits.
@@ -59,7 +149,8 @@ class Verifier:
             CallerUnknownError: the key is not good.
             CallerNotAllowedError: the key is good, but lacks the permission for `use` or is limited.
         """
-        return self._admit(await self._find(token), use)
+        key_id, secret = self._parsed(token)
+        return self._admit(await self._found(key_id, secret), use)
 
     async def admit_again(self, key_id: str, use: Use) -> str:
         """Do as `admit` for a caller that was let in before, by the id of its key."""
@@ -75,14 +166,46 @@ class Verifier:
             raise CallerNotAllowedError("the caller's key is limited to domains or workspaces")
         return record.key_id
 
-    async def _find(self, api_key: str) -> KeyRecord | None:
-        key_id, secret = self._named_keys.get(api_key), api_key
-        if key_id is None:
-            try:
-                key = parse(api_key)
-            except KeyFormatError:
-                return None
-            key_id, secret = key.key_id, key.secret
+    async def _judged(
+        self, api_key: str, use: Use, source: Source | None, outdated: OnOutdated | None
+    ) -> tuple[Verdict, KeyRecord | None]:
+        """Return the verdict before any charge, and the key if the verdict is to be charged to it."""
+        revision = self._seen_revision()
+        key_id, secret = self._parsed(api_key)
+        if source is not None:
+            wait_us = self._throttle.wait_us(source, key_id, now_us(self._clock))
+            if wait_us:
+                self._hooks.throttled()
+                return charged(Verdict(VerdictCode.NOT_FOUND, revision, 0), limited(wait_us)), None
+        record = await self._found(key_id, secret)
+        verdict = self._judge(record, use, revision)
+        if source is not None:
+            self._note(source, verdict)
+        if record is not None and outdated is not None and record.pepper_version != self._peppers.current:
+            outdated(record, self._peppers.hash(secret))
+        is_charged = record is not None and record.charged and verdict.code is VerdictCode.VALID
+        return verdict, record if is_charged else None
+
+    def _note(self, source: Source, verdict: Verdict) -> None:
+        if verdict.code is VerdictCode.VALID:
+            self._throttle.succeeded(source, verdict.key_id, now_us(self._clock))
+        elif verdict.code is VerdictCode.NOT_FOUND:
+            self._throttle.failed(source, now_us(self._clock))
+
+    def _parsed(self, api_key: str) -> tuple[str, str]:
+        """Return id and secret of a key; the id is empty if the text is not that of a key."""
+        if api_key in self._named_keys:
+            return self._named_keys[api_key], api_key
+        try:
+            key = parse(api_key)
+        except KeyFormatError:
+            return "", ""
+        return key.key_id, key.secret
+
+    async def _found(self, key_id: str, secret: str) -> KeyRecord | None:
+        """Return the key with this id, if it is there and the secret is its own."""
+        if not key_id:
+            return None
         record = await self._store.get(key_id)
         return record if self._peppers.matches(record, secret) else None
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from tidewire.auth.v1 import admin_pb2, auth_pb2, keys_pb2
 
 from auth_service.core.key_format import KeyText, parse
@@ -231,6 +232,16 @@ async def test_many_at_once_come_in_the_order_that_was_asked(client: AuthClient)
     assert codes == ["VALID", "NOT_FOUND", "INSUFFICIENT_PERMISSIONS", "REVOKED"]
     assert await client.verify_many() == []
     assert len(await client.verify_many(*[{"api_key": good}] * 256)) == 256
+
+
+async def test_a_key_with_bounds(client: AuthClient) -> None:
+    rate = keys_pb2.VerificationRate(verifications=1, period=Duration(seconds=3600))
+    bounded, text = await client.create(max_uses=1)
+    assert_verdict(await client.verify(text), "VALID", remaining_uses=0)
+    assert_verdict(await client.verify(text), "USAGE_EXCEEDED", key_id=bounded.key_id, owner="")
+    rated, text = await client.create(verification_rate=rate)
+    assert_verdict(await client.verify(text), "VALID")
+    assert_verdict(await client.verify(text), "RATE_LIMITED", key_id=rated.key_id, owner="")
 
 
 async def test_development_keys(client: AuthClient) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from auth_service.core.charging import UNUSED, Charge, Uses, charge
 from auth_service.core.errors import (
     AlreadyBootstrappedError,
     KeyExistsError,
@@ -15,7 +16,7 @@ from auth_service.core.errors import (
     StoreUnavailableError,
 )
 from auth_service.core.hashing import Peppers
-from auth_service.core.keys import KeyLimits, KeyRecord
+from auth_service.core.keys import KeyLimits, KeyRecord, same_hash
 from auth_service.core.permissions import PermissionSet
 from auth_service.core.ports import Change, KeyPage, RecordChange
 from auth_service.core.verification import VerdictCode, standing
@@ -161,6 +162,14 @@ class MemoryKeyStore:
                 raise PepperError("missing pepper")
         self._peppers.update(fingerprints)
 
+    async def rehash(self, old: KeyRecord, secret_hash: bytes, pepper_version: int) -> bool:
+        self._up()
+        sequence, found = self._keys.get(old.key_id, (0, None))
+        if found is None or not same_hash(found, old):
+            return False
+        self._keys[old.key_id] = (sequence, replace(found, secret_hash=secret_hash, pepper_version=pepper_version))
+        return True
+
     async def canary(self, number: int) -> int | None:
         self._up()
         if not self.forgets_canaries:
@@ -184,3 +193,34 @@ class MemoryKeyStore:
         self._log.append(Change(self._revision, key_id, code))
         del self._log[: -self._log_size]
         return self._revision
+
+
+class MemoryUses:
+    """A `UseCharger` in memory: the obvious way to do what the port says."""
+
+    def __init__(self) -> None:
+        self.fails = False
+        self.calls = 0
+        self._uses: dict[str, Uses] = {}
+
+    def _called(self) -> None:
+        self.calls += 1
+        if self.fails:
+            raise StoreUnavailableError("away")
+
+    async def charge(self, records: Sequence[KeyRecord], now_us: int) -> Sequence[Charge]:
+        self._called()
+        return [self._charge(record, now_us) for record in records]
+
+    async def look(self, record: KeyRecord, now_us: int) -> Charge:
+        self._called()
+        return charge(record, self._uses.get(record.key_id, UNUSED), now_us)[0]
+
+    async def use_counts(self, key_ids: Sequence[str]) -> Mapping[str, int]:
+        self._called()
+        counts = {key_id: self._uses.get(key_id, UNUSED).use_count for key_id in key_ids}
+        return {key_id: count for key_id, count in counts.items() if count}
+
+    def _charge(self, record: KeyRecord, now_us: int) -> Charge:
+        answer, self._uses[record.key_id] = charge(record, self._uses.get(record.key_id, UNUSED), now_us)
+        return answer

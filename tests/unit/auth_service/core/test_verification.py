@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from auth_service.core.keys import KeyLimits, KeyRecord, KeyState
+from auth_service.core.charging import Uses, charge, charged
+from auth_service.core.keys import KeyLimits, KeyRecord, KeyState, VerificationRate
 from auth_service.core.permissions import PermissionSet
 from auth_service.core.verification import DENIAL_ORDER, Use, Verdict, VerdictCode, judge, standing
 from tests.unit.auth_service.fakes import NOW_MS, a_record
@@ -19,7 +20,11 @@ CAUSES: dict[VerdictCode, dict[str, Any]] = {
     VerdictCode.EXPIRED: {"expire_ms": NOW_MS},
     VerdictCode.FORBIDDEN: {"allowed_domains": ("other",)},
     VerdictCode.INSUFFICIENT_PERMISSIONS: {"permissions": PermissionSet.of(["join:other"])},
+    VerdictCode.RATE_LIMITED: {"verification_rate": VerificationRate(1, 1000)},
+    VerdictCode.USAGE_EXCEEDED: {"max_uses": 1},
 }
+# Used up, and its rate not back yet.
+USED = Uses(use_count=1, full_at_us=NOW_MS * 1000 + 1)
 
 
 def judged(record: KeyRecord | None, use: Use = ANYWHERE, now_ms: int = NOW_MS, revision: int = 5) -> Verdict:
@@ -37,7 +42,11 @@ def test_the_first_denial_in_the_order_is_the_verdict(first: int) -> None:
     fields: dict[str, Any] = {}
     for code in reversed(DENIAL_ORDER[1 + first :]):
         fields.update(CAUSES[code])
-    assert judged(a_record(**fields)).code is DENIAL_ORDER[1 + first]
+    record = a_record(**fields)
+    verdict = judged(record)
+    if verdict.code is VerdictCode.VALID:
+        verdict = charged(verdict, charge(record, USED, NOW_MS * 1000)[0])
+    assert verdict.code is DENIAL_ORDER[1 + first]
 
 
 def test_a_good_key_is_shown() -> None:
