@@ -74,8 +74,16 @@ class Callers:
             CallerUnknownError: no credential, or one that is not known or no longer good.
             CallerNotAllowedError: a known caller that may not call methods of this group.
         """
-        token = bearer_token(context.invocation_metadata())
-        if token is None:
+        return await self.admit_token(bearer_token(context.invocation_metadata()), group)
+
+    async def admit_token(self, token: str | None, group: Group) -> Caller:
+        """Return who shows a credential; raises as `admit`.
+
+        Args:
+            token: what it shows; None: nothing.
+            group: what is called.
+        """
+        if not token:
             raise CallerUnknownError("the call carries no credential: authorization: Bearer <token>")
         if hmac.compare_digest(token.encode(), self._service_token):
             return SERVICE

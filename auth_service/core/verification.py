@@ -72,6 +72,7 @@ class Verdict:
     missing: str = ""
     retry_after_ms: int = 0
     remaining_uses: int | None = None
+    create_ms: int = 0
 
 
 def standing(record: KeyRecord | None, now_ms: int) -> VerdictCode:
@@ -112,6 +113,7 @@ def judge(record: KeyRecord | None, use: Use, now_ms: int, *, ttl_ms: int, revis
         limits=record.limits if shows else NO_LIMITS,
         expire_ms=record.expire_ms,
         missing=missing,
+        create_ms=record.create_ms if shows else 0,
     )
 
 
