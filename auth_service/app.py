@@ -31,6 +31,7 @@ from auth_service.core.administration import Administration
 from auth_service.core.errors import AuthError, KeyExistsError
 from auth_service.core.hashing import Peppers, parse_peppers
 from auth_service.core.ports import KeyStore, UseCharger, now_ms
+from auth_service.core.quick_verdicts import DIGEST_KEY_BYTES, QuickVerdicts
 from auth_service.core.throttle import Throttle
 from auth_service.core.verifier import Hooks, Verifier
 from auth_service.settings import AuthSettings
@@ -246,6 +247,9 @@ def _servers(
         seen_revision=hub.seen_revision,
         named_keys=named_keys,
         hooks=Hooks(throttled=metrics.THROTTLED.inc, outdated=rotation.add),
+        quick=QuickVerdicts(
+            store.recall, size=settings.record_cache_size, digest_key=secrets.token_bytes(DIGEST_KEY_BYTES)
+        ),
     )
     callers = Callers(verifier, settings.service_token_value())
     administration = Administration(store, peppers, clock, secrets.randbelow)

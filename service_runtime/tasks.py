@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
+from service_runtime.logs import get_logger
+
 CANCEL_AGAIN_S: Final = 0.05
+
+log = get_logger("service_runtime.tasks")
 
 
 async def end_tasks(*tasks: asyncio.Task[Any], again_s: float = CANCEL_AGAIN_S) -> None:
-    """Cancel tasks and wait for their ends, whatever they end with.
+    """Cancel tasks and wait for their ends, whatever they end with. One that died before, or dies of its end, is logged.
 
     Args:
         tasks: Those that have ended already are no matter.
@@ -20,5 +24,5 @@ async def end_tasks(*tasks: asyncio.Task[Any], again_s: float = CANCEL_AGAIN_S) 
             task.cancel()
         await asyncio.wait(waiting, timeout=again_s)
     for task in tasks:
-        if not task.cancelled():
-            task.exception()  # seen here: whoever ends a task does not want to hear of it any more
+        if not task.cancelled() and (cause := task.exception()) is not None:
+            log.error("a background task has died", task=task.get_name(), exc_info=cause)

@@ -21,22 +21,22 @@ from service_runtime.tasks import end_tasks
 from service_runtime.tls import channel_credentials
 from session_service.adapters.channel_queries import ChannelQueries
 from session_service.adapters.cluster_local import LocalCluster
-from session_service.adapters.cluster_redis import SharedCluster
-from session_service.adapters.edge_commands import EdgeCommands
-from session_service.adapters.edge_outbox import EdgeOutbox
-from session_service.adapters.edge_queries import EdgeQueries
-from session_service.adapters.engine_redis import RedisEngine
-from session_service.adapters.engine_sqlite import SqliteEngine
+from session_service.adapters.cluster_redis.cluster import SharedCluster
+from session_service.adapters.edge_stream.commands import EdgeCommands
+from session_service.adapters.edge_stream.outbox import EdgeOutbox
+from session_service.adapters.edge_stream.queries import EdgeQueries
+from session_service.adapters.edge_stream.servicer import SERVICE_NAME, EdgeStreamServicer
+from session_service.adapters.engine_redis.engine import RedisEngine
+from session_service.adapters.engine_sqlite.engine import SqliteEngine
+from session_service.adapters.engine_sqlite.ops import WriterSettings
 from session_service.adapters.engine_watch import EngineWatch
 from session_service.adapters.grpc_caller import Callers
-from session_service.adapters.grpc_edge_stream import SERVICE_NAME, EdgeStreamServicer
 from session_service.adapters.grpc_sessions import SessionServicer
 from session_service.adapters.grpc_threads import ThreadServicer
 from session_service.adapters.live_channels import LiveChannels
 from session_service.adapters.metrics_prometheus import ClusterMetrics, EngineMetrics, StreamMetrics
 from session_service.adapters.publishing import Publisher
-from session_service.adapters.redis_commands import RedisSettings
-from session_service.adapters.sqlite_ops import WriterSettings
+from session_service.adapters.redis_access.commands import RedisSettings
 from session_service.core.hub import Hub
 from session_service.core.ports import Cluster, Engine
 from session_service.core.ring import RingBudget

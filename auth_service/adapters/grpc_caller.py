@@ -1,7 +1,7 @@
-"""Who calls, and may it: the service token, or an API key with the permission `admin:<group>`; and the frame round every method.
+"""Who calls, and may it: the service token, or an API key with the permission `admin:<group>`; and the frame of every method.
 
-A method belongs to one group (`Group`), and a caller is let in for that group or not. Each method of both services goes through `unary` or calls `Callers.admit` first; a test calls every one of
-them without a credential.
+A method belongs to one group, and a caller is let in for that group or not. Each method of both services goes through
+`unary` or calls `Callers.admit` first; a test calls every one of them without a credential.
 """
 
 import enum

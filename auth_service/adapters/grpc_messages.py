@@ -1,8 +1,8 @@
 """Between the messages of the contracts and the values of the core."""
 
-from dataclasses import asdict
 from typing import Final
 
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from tidewire.auth.v1 import admin_pb2, auth_pb2, keys_pb2
 
@@ -26,10 +26,10 @@ def verdict_message(verdict: Verdict) -> auth_pb2.Verdict:
         limits=_limits_message(verdict.limits),
         revision=verdict.revision,
         missing=verdict.missing,
+        cache_ttl=_duration(verdict.cache_ttl_ms),
     )
-    message.cache_ttl.FromMilliseconds(verdict.cache_ttl_ms)
     if verdict.retry_after_ms:
-        message.retry_after.FromMilliseconds(verdict.retry_after_ms)
+        message.retry_after.CopyFrom(_duration(verdict.retry_after_ms))
     if verdict.remaining_uses is not None:
         message.remaining_uses = verdict.remaining_uses
     if verdict.expire_ms is not None:
@@ -85,6 +85,10 @@ def key_request(request: admin_pb2.CreateKeyRequest) -> KeyRequest:
     )
 
 
+def _duration(milliseconds: int) -> Duration:
+    return Duration(seconds=milliseconds // 1000, nanos=milliseconds % 1000 * 1_000_000)
+
+
 def _milliseconds(moment: Timestamp) -> int:
     if not 0 <= moment.nanos < 1_000_000_000:
         raise InvalidFieldError("expire_time", "must have nanos from 0 to 999999999")
@@ -92,4 +96,4 @@ def _milliseconds(moment: Timestamp) -> int:
 
 
 def _limits_message(limits: KeyLimits) -> keys_pb2.KeyLimits:
-    return keys_pb2.KeyLimits(**asdict(limits))
+    return keys_pb2.KeyLimits(**{name: getattr(limits, name) for name in _LIMITS})

@@ -37,17 +37,17 @@ class CachedKeyStore:
         self._records.clear()
 
     def recall(self, key_id: str) -> KeyRecord | None:
-        """Return one key if it is in memory."""
+        """Return one key if it is in memory; not counted as a hit."""
         record = self._records.get(key_id)
         if record is not None:
             self._records.move_to_end(key_id)
-            metrics.CACHE_HITS.inc()
         return record
 
     async def get(self, key_id: str) -> KeyRecord | None:
         """Read one key, from memory if it is there."""
         record = self.recall(key_id)
         if record is not None:
+            metrics.CACHE_HITS.inc()
             return record
         metrics.CACHE_MISSES.inc()
         generation = self._generation

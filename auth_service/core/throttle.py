@@ -107,6 +107,14 @@ class Throttle:
             return 0
         return wait
 
+    def knows(self, client_address: str, key_id: str, now_us: int) -> bool:
+        """Return whether a key was found good at an address so lately that there is nothing to ask or to note."""
+        try:
+            address = counted_address(client_address)
+        except ValueError:
+            return False
+        return self._known.get((address, key_id), 0) > now_us + KNOWN_FOR_US // 2
+
     def failed(self, source: Source, now_us: int) -> None:
         """Count an attempt that failed."""
         self._count(self._cells, source, now_us)

@@ -18,10 +18,10 @@ from prometheus_client import CollectorRegistry
 from service_runtime.clock import SystemClock
 from service_runtime.redis_address import parse_redis_address
 from session_service.adapters.cluster_local import LocalCluster
-from session_service.adapters.cluster_redis import SharedCluster
-from session_service.adapters.cluster_redis_words import Words, decode_presence, process_of
+from session_service.adapters.cluster_redis.cluster import SharedCluster
+from session_service.adapters.cluster_redis.words import Words, decode_presence, process_of
 from session_service.adapters.metrics_prometheus import ClusterMetrics
-from session_service.adapters.redis_servers import RedisServers
+from session_service.adapters.redis_access.servers import RedisServers
 from session_service.core.hub import Hub, PresenceChange
 from session_service.core.model import Member, Position, StoredMessage
 from session_service.core.ports import Cluster, DisconnectOrder

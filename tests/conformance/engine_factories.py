@@ -13,11 +13,11 @@ from typing import Final
 from prometheus_client import CollectorRegistry
 
 from service_runtime.redis_address import parse_redis_address
-from session_service.adapters.engine_redis import RedisEngine
-from session_service.adapters.engine_sqlite import SqliteEngine
+from session_service.adapters.engine_redis.engine import RedisEngine
+from session_service.adapters.engine_sqlite.engine import SqliteEngine
+from session_service.adapters.engine_sqlite.ops import WriterSettings
 from session_service.adapters.metrics_prometheus import EngineMetrics
-from session_service.adapters.redis_commands import RedisSettings
-from session_service.adapters.sqlite_ops import WriterSettings
+from session_service.adapters.redis_access.commands import RedisSettings
 from tests.conformance.engine_bench import EngineBench, EngineOptions, EngineUser
 from tests.support.redis_cluster import RedisClusterServers
 from tests.support.redis_server import RedisServer

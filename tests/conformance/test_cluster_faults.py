@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from redis.crc import key_slot
 
-from session_service.adapters import cluster_redis_writer
+from session_service.adapters.cluster_redis import writer as cluster_redis_writer
 from session_service.core.errors import SessionError
 from session_service.core.ports import DisconnectOrder
 from tests.conformance.cluster_bench import LEASE_S, TOPIC, RedisBench, Service, Told

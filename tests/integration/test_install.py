@@ -24,7 +24,7 @@ DATA = (
     "tidewire/auth/v1/auth.proto",
     "tidewire/auth/v1/auth_pb2.pyi",
     "tidewire/session/v1/edge_stream_pb2_grpc.pyi",
-    "session_service/adapters/migrations/0001_initial.sql",
+    "session_service/adapters/engine_sqlite/migrations/0001_initial.sql",
     "ws_edge/static/index.html",
     "tidewire_client/py.typed",
 )

@@ -175,7 +175,7 @@ async def test_a_killed_server_loses_nothing_confirmed(
 async def test_a_short_crash_is_a_pause_and_keeps_the_order(
     server: RedisServer, user: EngineUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("session_service.adapters.redis_lane.AGAIN_WITHIN_S", 8.0)
+    monkeypatch.setattr("session_service.adapters.redis_access.lane.AGAIN_WITHIN_S", 8.0)
     promises = [user.submit() for _ in range(2000)]
     await promises[300]
     await asyncio.to_thread(server.restart)

@@ -18,10 +18,10 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 import pytest
 from prometheus_client import CollectorRegistry
 
-from session_service.adapters.engine_sqlite import SqliteEngine
+from session_service.adapters.engine_sqlite.engine import SqliteEngine
+from session_service.adapters.engine_sqlite.file import migrations, open_writer
+from session_service.adapters.engine_sqlite.ops import WriterSettings
 from session_service.adapters.metrics_prometheus import EngineMetrics
-from session_service.adapters.sqlite_file import migrations, open_writer
-from session_service.adapters.sqlite_ops import WriterSettings
 from session_service.core.errors import EngineTimeout, EngineUnavailable, InternalError, LimitExceeded
 from session_service.core.model import Position
 from session_service.core.retention import RetentionRule
@@ -333,7 +333,7 @@ async def test_a_read_that_takes_too_long_is_given_up(bounded: BoundedBench) -> 
 
 
 async def test_too_many_reads_are_refused(user: EngineUser, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("session_service.adapters.sqlite_reader.MAX_WAITING_READS", 3)
+    monkeypatch.setattr("session_service.adapters.engine_sqlite.reader.MAX_WAITING_READS", 3)
     results = await asyncio.gather(*[user.read() for _ in range(5)], return_exceptions=True)
     assert [isinstance(result, LimitExceeded) for result in results] == [False] * 3 + [True] * 2
     assert (await user.read()).head == 0
@@ -346,7 +346,7 @@ async def test_a_read_that_failed_does_not_fail_for_ever(user: EngineUser, monke
         raise sqlite3.OperationalError("unable to open database file")
 
     with monkeypatch.context() as patched:
-        patched.setattr("session_service.adapters.sqlite_reader.open_reader", broken)
+        patched.setattr("session_service.adapters.engine_sqlite.reader.open_reader", broken)
         with pytest.raises(EngineUnavailable):
             await user.read()
     assert offsets_of(await user.read()) == [1]
@@ -409,7 +409,7 @@ def doubtful_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[DoubtfulDisk
     def open_doubtful(*arguments: Any) -> DoubtfulDisk:
         return DoubtfulDisk(open_writer(*arguments))
 
-    monkeypatch.setattr("session_service.adapters.sqlite_writer.open_writer", open_doubtful)
+    monkeypatch.setattr("session_service.adapters.engine_sqlite.writer.open_writer", open_doubtful)
     yield DoubtfulDisk
     assert not DoubtfulDisk.fails
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from session_service.adapters.engine_sqlite import SqliteEngine
+from session_service.adapters.engine_sqlite.engine import SqliteEngine
+from session_service.adapters.engine_sqlite.ops import WriterSettings
 from session_service.adapters.metrics_prometheus import EngineMetrics
-from session_service.adapters.sqlite_ops import WriterSettings
 from session_service.core.model import NewMessage, Stored, StoredMessage
 from session_service.core.retention import RetentionPolicy, RetentionRule
 

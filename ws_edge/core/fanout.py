@@ -29,7 +29,7 @@ class Fanout:
         if topic is None:
             return
         if continuity is Continuity.NEXT:
-            members = topic.members
+            members = topic.behind(stored.epoch, stored.offset) if topic.ahead else topic.members
             wire = text_frame(server_frames.message(stored, topic.channel))
             for member in members:
                 member.outbox.put(wire)
@@ -52,7 +52,7 @@ class Fanout:
         if topic is None or failure is None:
             return
         self._stats.recoveries_failed += 1
-        for member in topic.members:
+        for member in topic.behind(position.epoch, position.offset):
             member.send_frame(
                 "subscription_success",
                 subscription(topic.channel, position, recovered=False, failure=failure),

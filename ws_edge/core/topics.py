@@ -1,7 +1,8 @@
 """Who on this edge is a member of which topic, and up to where each topic was delivered.
 
 All members of a topic on this edge stand at the same position, because join answers and deliveries come in order on one
-stream. A topic without members is forgotten.
+stream. The exception are those that join while something is missing: they are `ahead` until it was delivered. A topic
+without members is forgotten.
 """
 
 from __future__ import annotations
@@ -28,19 +29,32 @@ class Continuity(Enum):
 class Topic:
     """One channel with members on this edge."""
 
-    __slots__ = ("channel", "epoch", "healing", "members", "name", "offset")
+    __slots__ = ("ahead", "channel", "epoch", "healing", "members", "name", "offset")
 
     def __init__(self, name: str, channel: str, position: Position) -> None:
         self.name = name
         self.channel = channel
         self.epoch, self.offset = position
         self.members: dict[Connection, bool] = {}
+        self.ahead: dict[Connection, Position] = {}
         self.healing = False
 
     @property
     def position(self) -> Position:
         """Up to where it was delivered."""
         return Position(self.epoch, self.offset)
+
+    def behind(self, epoch: str, offset: int) -> list[Connection]:
+        """Return the members that were not given this offset yet; whoever is level with it then is ahead no more."""
+        lacking = []
+        for member in self.members:
+            position = self.ahead.get(member)
+            has_it = position is not None and position.epoch == epoch and position.offset >= offset
+            if not has_it:
+                lacking.append(member)
+            if position is not None and (not has_it or position.offset == offset):
+                del self.ahead[member]
+        return lacking
 
 
 class TopicTable:
@@ -65,6 +79,8 @@ class TopicTable:
         if topic is None:
             topic = self._topics[name] = Topic(name, channel, position)
         topic.members[member] = presence
+        if position != topic.position:
+            topic.ahead[member] = position
         return topic
 
     def remove(self, name: str, member: Connection) -> None:
@@ -73,6 +89,7 @@ class TopicTable:
         if topic is None:
             return
         topic.members.pop(member, None)
+        topic.ahead.pop(member, None)
         if not topic.members:
             del self._topics[name]
 

@@ -11,9 +11,9 @@ from tidewire.session.v1 import message_pb2
 
 from session_service.adapters.channel_queries import ChannelQueries
 from session_service.adapters.cluster_local import LocalCluster
-from session_service.adapters.edge_commands import EdgeCommands
-from session_service.adapters.edge_outbox import EdgeOutbox
-from session_service.adapters.edge_queries import EdgeQueries
+from session_service.adapters.edge_stream.commands import EdgeCommands
+from session_service.adapters.edge_stream.outbox import EdgeOutbox
+from session_service.adapters.edge_stream.queries import EdgeQueries
 from session_service.adapters.live_channels import LiveChannels
 from session_service.adapters.metrics_prometheus import StreamMetrics
 from session_service.adapters.publishing import Publisher

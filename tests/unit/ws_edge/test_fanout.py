@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from tests.unit.ws_edge.fakes import EPOCH, World
+from tests.unit.ws_edge.fakes import EPOCH, Client, World
 from ws_edge.core.ports import Member, Position, StoredMessage
+from ws_edge.core.topics import Topic
 
 
 def stored(offset: int, epoch: str = EPOCH) -> StoredMessage:
@@ -91,3 +92,60 @@ async def test_a_late_resubscription_does_not_deliver_twice() -> None:
     for offset in (6, 7, 8):
         world.gateway.fanout.deliver("d/w/room", stored(offset))
     assert [frame["offset"] for frame in client.frames()] == [6, 7, 8]
+
+
+async def test_who_joins_while_something_is_missing_is_given_nothing_twice() -> None:
+    world = World()
+    early = await world.member()
+    world.gateway.fanout.deliver("d/w/room", stored(8))  # 6 and 7 are missing
+    late = await joined_at(world, Position(EPOCH, 7))
+    world.gateway.fanout.resubscribed("d/w/room", Position(EPOCH, 5), None)
+    for offset in (6, 7, 8, 9):
+        world.gateway.fanout.deliver("d/w/room", stored(offset))
+    assert [frame["offset"] for frame in early.frames()] == [6, 7, 8, 9]
+    assert [frame["offset"] for frame in late.frames()] == [8, 9]
+    assert world.gateway.stats.deliveries == 6
+    assert room_of(world).ahead == {}
+
+
+async def test_who_joins_while_something_is_missing_and_leaves_is_forgotten() -> None:
+    world = World()
+    await world.member()
+    late = await joined_at(world, Position(EPOCH, 7))
+    world.gateway.topics.remove("d/w/room", late.connection)
+    assert room_of(world).ahead == {}
+
+
+async def test_who_joined_behind_a_loss_is_not_told_of_it() -> None:
+    world = World()
+    early = await world.member()
+    world.gateway.fanout.deliver("d/w/room", stored(3, "e2"))
+    late = await joined_at(world, Position("e2", 2))
+    world.gateway.fanout.resubscribed("d/w/room", Position("e2", 2), "epoch_changed")
+    assert early.one()["data"]["reason"] == "epoch_changed"
+    world.gateway.fanout.deliver("d/w/room", stored(3, "e2"))
+    assert [client.one()["offset"] for client in (early, late)] == [3, 3]
+
+
+async def test_who_joined_in_an_epoch_that_is_over_goes_on_with_the_others() -> None:
+    world = World()
+    early = await world.member()
+    late = await joined_at(world, Position("e0", 9))
+    world.gateway.fanout.deliver("d/w/room", stored(6))
+    assert [client.one()["offset"] for client in (early, late)] == [6, 6]
+    assert room_of(world).ahead == {}
+
+
+async def joined_at(world: World, position: Position) -> Client:
+    """Return another member of the room, which joined at this position."""
+    client = await world.authenticated("late")
+    world.gateway.topics.add("d/w/room", "room", position, client.connection, presence=False)
+    client.frames()
+    return client
+
+
+def room_of(world: World) -> Topic:
+    """Return the room's topic."""
+    topic = world.gateway.topics.get("d/w/room")
+    assert topic is not None
+    return topic

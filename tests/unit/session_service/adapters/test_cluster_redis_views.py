@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Mapping
 
 import pytest
 
-from session_service.adapters import cluster_redis_views
-from session_service.adapters.cluster_redis_views import PresenceViews
+from session_service.adapters.cluster_redis import views as cluster_redis_views
+from session_service.adapters.cluster_redis.views import PresenceViews
 from session_service.core.errors import EngineUnavailable
 from session_service.core.model import Member
 from tests.unit.session_service.fakes import TOPIC

@@ -695,7 +695,7 @@ async def test_joins_wait_for_a_resubscription_that_is_tried_again(
     world: EdgeWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else who joins would be sent what the others of the edge have missed."""
-    monkeypatch.setattr("session_service.adapters.edge_resubscription.RETRY_S", 0.05)
+    monkeypatch.setattr("session_service.adapters.edge_stream.resubscription.RETRY_S", 0.05)
     world.engine.fill(TOPIC, 4)
     stream = await world.session()
     await stream.open(2, "bob")
@@ -802,7 +802,7 @@ async def test_a_channel_that_is_renewed_while_it_is_replayed_goes_on_behind_wha
 async def test_a_resubscription_that_fails_is_tried_again_until_it_succeeds(
     world: EdgeWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("session_service.adapters.edge_resubscription.RETRY_S", 0.001)
+    monkeypatch.setattr("session_service.adapters.edge_stream.resubscription.RETRY_S", 0.001)
     world.engine.fill(TOPIC, 4)
     stream = await world.session()
     world.engine.fault = EngineUnavailable()
@@ -820,7 +820,7 @@ async def test_a_resubscription_that_fails_is_tried_again_until_it_succeeds(
 async def test_a_read_that_fails_in_a_resubscription_is_tried_again(
     world: EdgeWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("session_service.adapters.edge_resubscription.RETRY_S", 0.001)
+    monkeypatch.setattr("session_service.adapters.edge_stream.resubscription.RETRY_S", 0.001)
     world.engine.fill(TOPIC, 4)
     stream = await world.session()
     world.engine.stepwise = True
@@ -836,7 +836,7 @@ async def test_a_read_that_fails_in_a_resubscription_is_tried_again(
 
 
 async def test_too_many_commands_at_once_are_refused(world: EdgeWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("session_service.adapters.edge_tasks.MAX_TASKS", 2)
+    monkeypatch.setattr("session_service.adapters.edge_stream.tasks.MAX_TASKS", 2)
     stream = await world.session()
     world.engine.stepwise = True
     questions = [stream.send(1, read_history=pb.ReadHistory(topic=TOPIC)) for _ in range(2)]
@@ -858,8 +858,8 @@ async def test_a_session_that_lives_already_is_opened_again_until_the_store_take
     world: EdgeWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a reconnect of the edge, while the store is away: its members hear everything when the store is back."""
-    monkeypatch.setattr("session_service.adapters.edge_resubscription.RETRY_S", 0.001)
-    monkeypatch.setattr("session_service.adapters.edge_opening.RETRY_S", 0.001)
+    monkeypatch.setattr("session_service.adapters.edge_stream.resubscription.RETRY_S", 0.001)
+    monkeypatch.setattr("session_service.adapters.edge_stream.opening.RETRY_S", 0.001)
     world.engine.fill(TOPIC, 4)
     stream = world.attach()
     world.engine.fault = EngineUnavailable()

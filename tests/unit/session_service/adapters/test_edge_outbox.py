@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from session_service.adapters.edge_outbox import MAX_RESPONSE_BYTES, EdgeOutbox
+from session_service.adapters.edge_stream.outbox import MAX_RESPONSE_BYTES, EdgeOutbox
 
 
 async def test_what_a_tick_gathers_is_taken_together_in_order() -> None:

@@ -1,0 +1,1 @@
+"""What session services on one Redis tell each other: presence, disconnects, receipts."""

@@ -1,0 +1,1 @@
+"""The engine on Redis: one server, under Sentinels, or a Cluster."""

@@ -1,0 +1,103 @@
+"""Retention of the SQLite engine, in small steps between groups.
+
+A channel is trimmed at once by moving its `low`; the rows go later, when they are older than the idempotency window: an id
+must be remembered for the window however soon its message is trimmed.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from itertools import islice
+
+from session_service.adapters.engine_sqlite.group import ChannelState, Group
+from session_service.adapters.engine_sqlite.ops import WriterSettings
+
+
+class Trimmer:
+    """Looks at channels that were written to, and in turn at all others.
+
+    Args:
+        settings: Rules and sizes of steps.
+    """
+
+    def __init__(self, settings: WriterSettings) -> None:
+        self._settings = settings
+        self._written: dict[str, None] = {}
+        self._cursor = 0
+        self._next_s = settings.monotonic_s() + settings.trim_interval_s
+
+    def wrote(self, topic: str) -> None:
+        """Note that a channel was written to."""
+        self._written[topic] = None
+
+    @property
+    def due(self) -> bool:
+        """It is time for a step."""
+        return self._settings.monotonic_s() >= self._next_s
+
+    def step(self, db: sqlite3.Connection, group: Group) -> int:
+        """Look at a few channels inside the group's transaction; return how many rows were deleted."""
+        self._next_s = self._settings.monotonic_s() + self._settings.trim_interval_s
+        topics = list(islice(self._written, self._settings.trim_channels))
+        for topic in topics:
+            del self._written[topic]
+        topics += self._in_turn(db, self._settings.trim_channels - len(topics))
+        return sum(self._trim(db, group.channel(topic)) for topic in topics)
+
+    def _in_turn(self, db: sqlite3.Connection, count: int) -> list[str]:
+        rows = db.execute(
+            "SELECT channel_id, topic FROM channels WHERE channel_id > ? ORDER BY channel_id LIMIT ?",
+            (self._cursor, count),
+        ).fetchall()
+        self._cursor = rows[-1][0] if rows else 0
+        return [topic for _, topic in rows]
+
+    def _trim(self, db: sqlite3.Connection, state: ChannelState) -> int:
+        low = max(
+            state.low, state.head - state.rule.max_messages, self._low_by_age(db, state), self._low_by_bytes(db, state)
+        )
+        if low > state.low:
+            (state.low_total,) = db.execute(
+                'SELECT total_bytes FROM messages WHERE channel_id = ? AND "offset" = ?', (state.channel_id, low)
+            ).fetchone()
+            state.low = low
+            db.execute(
+                "UPDATE channels SET low = ?, low_total = ? WHERE channel_id = ?",
+                (low, state.low_total, state.channel_id),
+            )
+        return self._delete(db, state)
+
+    def _low_by_age(self, db: sqlite3.Connection, state: ChannelState) -> int:
+        oldest_ms = int((self._settings.now_s() - state.rule.max_age_s) * 1000)
+        row = db.execute(
+            'SELECT "offset" FROM messages WHERE channel_id = ? AND "offset" > ? AND time_ms >= ?'
+            ' ORDER BY "offset" LIMIT 1',
+            (state.channel_id, state.low, oldest_ms),
+        ).fetchone()
+        return state.head if row is None else int(row[0]) - 1
+
+    @staticmethod
+    def _low_by_bytes(db: sqlite3.Connection, state: ChannelState) -> int:
+        if state.total - state.low_total <= state.rule.max_bytes:
+            return state.low
+        row = db.execute(
+            'SELECT "offset" FROM messages WHERE channel_id = ? AND "offset" > ? AND total_bytes >= ?'
+            ' ORDER BY "offset" LIMIT 1',
+            (state.channel_id, state.low, state.total - state.rule.max_bytes),
+        ).fetchone()
+        return int(row[0])
+
+    def _delete(self, db: sqlite3.Connection, state: ChannelState) -> int:
+        """Delete rows that are trimmed and older than the window; their threads count them no longer."""
+        oldest_ms = int((self._settings.now_s() - self._settings.idempotency_window_s) * 1000)
+        rows = db.execute(
+            'SELECT seq, thread FROM messages WHERE channel_id = ? AND "offset" <= ? AND time_ms < ?'
+            ' ORDER BY "offset" LIMIT ?',
+            (state.channel_id, state.low, oldest_ms, self._settings.trim_rows),
+        ).fetchall()
+        db.executemany("DELETE FROM messages WHERE seq = ?", [(seq,) for seq, _ in rows])
+        db.executemany(
+            "UPDATE threads SET message_count = max(0, message_count - 1) WHERE thread = ?",
+            [(thread,) for _, thread in rows if thread is not None],
+        )
+        return len(rows)
