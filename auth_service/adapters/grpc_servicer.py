@@ -9,12 +9,12 @@ from tidewire.auth.v1 import auth_pb2, auth_pb2_grpc
 from auth_service.adapters.grpc_caller import Caller, Callers, Context, Group, unary
 from auth_service.adapters.grpc_errors import end_with
 from auth_service.adapters.grpc_messages import CODES, use_of, verdict_message
-from auth_service.adapters.metrics import count_verdict
+from auth_service.adapters.metrics import CACHE_HITS, count_verdict
 from auth_service.adapters.watch_hub import Event, Reached, WatchHub
 from auth_service.core.errors import InvalidFieldError
 from auth_service.core.ports import Change
 from auth_service.core.validation import check_batch, clean_key_id, clean_use
-from auth_service.core.verification import Verdict
+from auth_service.core.verification import Verdict, VerdictCode
 from auth_service.core.verifier import Attempt, Verifier
 
 
@@ -113,8 +113,8 @@ def _counted(verdict: Verdict) -> auth_pb2.Verdict:
 
 
 def _count_quick(verdicts: int) -> None:
-    _COUNTERS[VerdictCode.VALID].inc(verdicts)
-    metrics.CACHE_HITS.inc(verdicts)
+    count_verdict(VerdictCode.VALID, verdicts)
+    CACHE_HITS.inc(verdicts)
 
 
 def _attempt(request: auth_pb2.VerifyKeyRequest, at: str) -> Attempt:

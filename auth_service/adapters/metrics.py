@@ -32,6 +32,6 @@ HTTP_REQUESTS: Final = Counter(
 _OF_CODE: Final = {code: VERDICTS.labels(code.name) for code in VerdictCode}
 
 
-def count_verdict(code: VerdictCode) -> None:
-    """Count a verdict that was given."""
-    _OF_CODE[code].inc()
+def count_verdict(code: VerdictCode, times: int = 1) -> None:
+    """Count a verdict that was given, once or several times."""
+    _OF_CODE[code].inc(times)
