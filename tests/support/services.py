@@ -14,6 +14,8 @@ from tests.support.processes import ServiceProcess
 from tests.support.waiting import wait_until
 
 READY_DEADLINE_S = 30.0
+# All tests come from one address, and many fail on purpose.
+ANY_NUMBER_OF_FAILED_ATTEMPTS = {"failed-attempts-per-minute": 0, "failed-attempts-per-minute-of-address": 0}
 
 
 class Gateway:
@@ -44,7 +46,7 @@ class Gateway:
             self._variables |= {"TIDEWIRE_AUTH_STORE_URL": redis, "TIDEWIRE_SESSION_ENGINE_URL": redis}
         self._session_flags = dict(session or {})
         self._edge_flags = dict(edge or {})
-        self._auth_flags = {"data-dir": directory / "data", **(auth or {})}
+        self._auth_flags = {"data-dir": directory / "data", **ANY_NUMBER_OF_FAILED_ATTEMPTS, **(auth or {})}
         self.auth = self._process("auth_service", self._auth_flags)
         self.session = self._process("session_service", {})
         self.edge = self._process("ws_edge", {})
