@@ -110,6 +110,7 @@ class AuthSettings(ServiceSettings):
     )
     watch_queue_size: int = Field(10_000, ge=1, description="Key changes that may wait for one watcher")
     change_log_size: int = Field(100_000, ge=1, description="Key changes kept for watchers that come back")
+    audit_log_size: int = Field(100_000, ge=1, description="Changes of keys kept in the audit log, with who made them")
     store_timeout_s: float = Field(
         5.0, gt=0, le=60, description="Time that one call of the key store may take", json_schema_extra=_SECONDS
     )

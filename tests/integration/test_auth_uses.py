@@ -44,7 +44,9 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 
 
 async def opened(url: str, **more: int) -> RedisKeyStore:
-    store = RedisKeyStore(parse_redis_address(url), namespace="uses", timeout_s=2.0, change_log_size=100, **more)
+    store = RedisKeyStore(
+        parse_redis_address(url), namespace="uses", timeout_s=2.0, change_log_size=100, audit_log_size=100, **more
+    )
     await store.open()
     return store
 
@@ -58,7 +60,7 @@ async def on_redis(redis: RedisServer) -> AsyncIterator[RedisUses]:
 
 @pytest.fixture
 async def file(tmp_path: Path) -> AsyncIterator[SqliteKeyStore]:
-    store = SqliteKeyStore(tmp_path / "auth.db", timeout_s=10.0, change_log_size=100)
+    store = SqliteKeyStore(tmp_path / "auth.db", timeout_s=10.0, change_log_size=100, audit_log_size=100)
     await store.open()
     yield store
     store.close()
