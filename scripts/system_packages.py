@@ -1,4 +1,4 @@
-"""What tests need besides Python: Debian packages and the packages of an independent Node.js client.
+"""What tests need besides Python: Debian packages and packages of Node.js.
 
 What cannot be had is said; the tests that need it skip themselves.
 """
@@ -16,7 +16,8 @@ from scripts.environment import ROOT
 
 # Command that must be there, and the Debian package that brings it.
 _DEBIAN: Final = {"redis-server": "redis-server"}
-_NODE_CLIENT: Final = ROOT / "tests" / "protocol" / "node"
+# What runs on Node.js: the independent client of the wire protocol, and the worked example.
+_NODE_FOLDERS: Final = (ROOT / "tests" / "protocol" / "node", ROOT / "docs" / "examples" / "node")
 
 
 def prepare() -> None:
@@ -24,7 +25,7 @@ def prepare() -> None:
     missing = [package for command, package in _DEBIAN.items() if shutil.which(command) is None]
     if missing:
         _install_debian(missing)
-    _install_node_client()
+    _install_node_packages()
 
 
 def _install_debian(packages: list[str]) -> None:
@@ -41,19 +42,24 @@ def _install_debian(packages: list[str]) -> None:
         _say(f"{names} cannot be installed: tests that need it are skipped")
 
 
-def _install_node_client() -> None:
-    if not (_NODE_CLIENT / "package.json").exists():
+def _install_node_packages() -> None:
+    folders = [folder for folder in _NODE_FOLDERS if (folder / "package.json").exists()]
+    if folders and (shutil.which("node") is None or shutil.which("npm") is None):
+        _say("node and npm are not there: the tests with Node.js are skipped")
         return
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        _say("node and npm are not there: the tests with an independent Node.js client are skipped")
-        return
-    if _is_installed(_NODE_CLIENT):
-        return
-    _say("installing the packages of the independent Node.js client")
-    locked = (_NODE_CLIENT / "package-lock.json").exists()
+    for folder in folders:
+        if not _is_installed(folder):
+            _install_node_packages_of(folder)
+
+
+def _install_node_packages_of(folder: Path) -> None:
+    name = folder.relative_to(ROOT)
+    _say(f"installing the Node.js packages of {name}")
+    locked = (folder / "package-lock.json").exists()
     install = ["npm", "ci"] if locked else ["npm", "install", "--no-package-lock"]
-    if not _run([*install, "--no-audit", "--no-fund", "--prefix", str(_NODE_CLIENT)], dict(os.environ)):
-        _say("the packages of the independent Node.js client cannot be installed: its tests are skipped")
+    options = ["--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(folder)]
+    if not _run([*install, *options], dict(os.environ)):
+        _say(f"the Node.js packages of {name} cannot be installed: its tests are skipped")
 
 
 def _is_installed(folder: Path) -> bool:
