@@ -1,11 +1,13 @@
 """Settings of the auth service."""
 
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic.config import JsonDict
 
+from auth_service.core.callers import Certificates, parse_certificates
 from auth_service.core.errors import PepperError
 from auth_service.core.hashing import parse_peppers
 from service_runtime.redis_address import FORMS, RedisAddress, parse_redis_address
@@ -16,6 +18,18 @@ PEPPER_FILE: Final = "pepper.json"
 _SQLITE: Final = "sqlite://"
 _ESCAPED: Final = "special characters of a password are written as %XX"
 _SECONDS: Final[JsonDict] = {"unit": "seconds"}
+
+
+Network = IPv4Network | IPv6Network
+
+
+def parse_networks(text: str) -> tuple[Network, ...]:
+    """Return networks that are written with commas between them.
+
+    Raises:
+        ValueError: one is none.
+    """
+    return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
 
 
 def _is_file_url(url: str) -> bool:
@@ -34,6 +48,21 @@ class AuthSettings(ServiceSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on")
     port: int = Field(50051, ge=0, le=65535, description="Port to listen on; 0: any free one")
+    http_host: str = Field("127.0.0.1", description="Address to listen on for HTTP")
+    http_port: int = Field(
+        -1,
+        ge=-1,
+        le=65535,
+        description="Port for HTTP: forward authorization, introspection, verification; -1: none, 0: any free one",
+    )
+    http_trusted_peers: str = Field(
+        "",
+        description="Networks, by comma, whose hosts may ask for forward authorization without a credential, such as"
+        " 10.0.0.5/32; for proxies that cannot send one",
+    )
+    http_deadline_s: float = Field(
+        10.0, gt=0, le=60, description="Time that a request over HTTP may take", json_schema_extra=_SECONDS
+    )
     data_dir: Path = Field(Path(".tidewire"), description="Folder of the key store and the pepper file")
     store_url: SecretStr | None = Field(
         None,
@@ -95,6 +124,13 @@ class AuthSettings(ServiceSettings):
         json_schema_extra={"unit": "replicas"},
     )
 
+    caller_certificates: str = Field(
+        "",
+        description="Callers let in by their client certificate alone, and the groups of methods they may call:"
+        " name=group,group;name=*, where a name is a URI, a DNS name or the common name of the certificate, and groups are"
+        " verify, check, watch, keys.read, keys.write, audit.read; needs mutual TLS",
+    )
+
     canary_interval_s: float = Field(
         1.0, gt=0, description="Time between canaries to the key store and back", json_schema_extra=_SECONDS
     )
@@ -118,6 +154,15 @@ class AuthSettings(ServiceSettings):
             raise ValueError(f"must be {_SQLITE}/path/to/file, {FORMS}; {_ESCAPED}")
         return url if text else None
 
+    @field_validator("http_trusted_peers")
+    @classmethod
+    def _good_networks(cls, text: str) -> str:
+        try:
+            parse_networks(text)
+        except ValueError as error:
+            raise ValueError(f"networks such as 10.0.0.0/8, by comma: {error}") from None
+        return text
+
     @field_validator("pepper")
     @classmethod
     def _good_pepper(cls, pepper: SecretStr | None) -> SecretStr | None:
@@ -135,10 +180,32 @@ class AuthSettings(ServiceSettings):
             raise ValueError("false or not set: production mode never knows development keys")
         return wanted
 
+    @field_validator("caller_certificates")
+    @classmethod
+    def _known_groups(cls, text: str) -> str:
+        parse_certificates(text)
+        return text
+
+    @model_validator(mode="after")
+    def _certificates_are_demanded(self) -> Self:
+        if self.callers_by_certificate and not self.tls_client_auth:
+            raise ValueError("caller_certificates needs tls_client_auth: without it callers show no certificate")
+        return self
+
+    @property
+    def callers_by_certificate(self) -> Certificates:
+        """What callers are let in for that show a client certificate."""
+        return parse_certificates(self.caller_certificates)
+
     @property
     def knows_development_keys(self) -> bool:
         """Whether the development keys are to be known."""
         return self.mode == "development" and self.development_keys is not False
+
+    @property
+    def trusted_networks(self) -> tuple[Network, ...]:
+        """The networks of `http_trusted_peers`."""
+        return parse_networks(self.http_trusted_peers)
 
     @property
     def redis_address(self) -> RedisAddress | None:

@@ -14,10 +14,11 @@ from auth_service.adapters.admin_messages import (
     new_expiry_of,
     request_of_key,
 )
-from auth_service.adapters.grpc_caller import Caller, Callers, Group, unary
+from auth_service.adapters.grpc_caller import Caller, Callers, unary
 from auth_service.adapters.watch_hub import WatchHub
 from auth_service.core.administration import Administration
 from auth_service.core.audit import ACTION_OF_STATE, AuditAction
+from auth_service.core.callers import Group
 from auth_service.core.keys import KeyRecord, KeyState
 from auth_service.core.ports import UseCharger
 from service_runtime.logs import get_logger

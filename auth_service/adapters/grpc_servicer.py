@@ -2,22 +2,21 @@
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from dataclasses import replace
 
 from tidewire.auth.v1 import auth_pb2, auth_pb2_grpc
 
 from auth_service.adapters import metrics
-from auth_service.adapters.grpc_caller import Caller, Callers, Context, Group, unary
+from auth_service.adapters.grpc_caller import Caller, Callers, Context, unary
 from auth_service.adapters.grpc_errors import end_with
 from auth_service.adapters.grpc_messages import CODES, use_of, verdict_message
+from auth_service.adapters.metrics import count_verdict
 from auth_service.adapters.watch_hub import Event, Reached, WatchHub
+from auth_service.core.callers import Group
 from auth_service.core.errors import InvalidFieldError
 from auth_service.core.ports import Change
 from auth_service.core.validation import check_batch, clean_key_id, clean_use
 from auth_service.core.verification import Verdict, VerdictCode
 from auth_service.core.verifier import Attempt, Verifier
-
-_COUNTERS = {code: metrics.VERDICTS.labels(code.name) for code in VerdictCode}
 
 
 class AuthServicer(auth_pb2_grpc.AuthServiceServicer):
@@ -87,7 +86,7 @@ class AuthServicer(auth_pb2_grpc.AuthServiceServicer):
         revision = self._hub.seen_revision()
         if found.revision != revision:
             found.encoded = _encoded(
-                verdict_message(replace(found.verdict, revision=max(revision, found.record.revision)))
+                verdict_message(found.verdict._replace(revision=max(revision, found.record.revision)))
             )
             found.revision = revision
         return found.encoded
@@ -110,12 +109,12 @@ class AuthServicer(auth_pb2_grpc.AuthServiceServicer):
 
 
 def _counted(verdict: Verdict) -> auth_pb2.Verdict:
-    _COUNTERS[verdict.code].inc()
+    count_verdict(verdict.code)
     return verdict_message(verdict)
 
 
 def _count_quick(verdicts: int) -> None:
-    _COUNTERS[VerdictCode.VALID].inc(verdicts)
+    count_verdict(VerdictCode.VALID, verdicts)
     metrics.CACHE_HITS.inc(verdicts)
 
 

@@ -126,3 +126,28 @@ def test_development_keys_are_never_known_in_production(wanted: bool | None) -> 
 def test_production_cannot_be_told_to_know_them() -> None:
     text = refused(mode="production", service_token=TOKEN, development_keys=True)
     assert text.startswith("TIDEWIRE_AUTH_DEVELOPMENT_KEYS: True is not allowed: must be false or not set")
+
+
+def test_callers_by_certificate_need_mutual_tls_and_groups_that_there_are() -> None:
+    mutual = {"tls_ca_file": "ca", "tls_cert_file": "c", "tls_key_file": "k", "tls_client_auth": True}
+    settings = make_settings(AuthSettings, {"caller_certificates": "edge=verify", **mutual})
+    assert list(settings.callers_by_certificate) == ["edge"]
+    assert refused(caller_certificates="edge=verify").startswith(
+        "TIDEWIRE_AUTH_CALLER_CERTIFICATES: caller_certificates needs tls_client_auth"
+    )
+    text = refused(caller_certificates="edge=all", **mutual)
+    assert text.startswith(
+        "TIDEWIRE_AUTH_CALLER_CERTIFICATES: edge=all is not allowed: must be name=group,group;name=*"
+    )
+
+
+def test_networks_are_read_from_a_list_with_commas() -> None:
+    settings = make_settings(AuthSettings, {"http_trusted_peers": "10.0.0.0/8, fd00::/8,192.0.2.1"})
+    assert [str(network) for network in settings.trusted_networks] == ["10.0.0.0/8", "fd00::/8", "192.0.2.1/32"]
+    assert make_settings(AuthSettings, {}).trusted_networks == ()
+
+
+@pytest.mark.parametrize("text", ["10.0.0.1/8", "proxy.local", "*"])
+def test_what_is_no_network_is_refused(text: str) -> None:
+    problem = refused(http_trusted_peers=text)
+    assert problem.startswith(f"TIDEWIRE_AUTH_HTTP_TRUSTED_PEERS: {text} is not allowed: must be networks such as")
