@@ -413,6 +413,17 @@ async def test_a_bad_field_in_a_batch_is_named_with_its_place(client: AuthClient
         await client.call("VerifyKeys", auth_pb2.VerifyKeysRequest(requests=[good, request_]))
 
 
+async def test_a_change_of_a_key_that_is_another_one_by_now(client: AuthClient) -> None:
+    key, _ = await client.create()
+    await client.disable(key.key_id)
+    request = admin_pb2.UpdateKeyRequest(key=keys_pb2.Key(key_id=key.key_id, name="new", etag=key.etag))
+    request.update_mask.paths.append("name")
+    with refused("ETAG_MISMATCH"):
+        await client.call("UpdateKey", request)
+    with refused("KEY_NOT_ACTIVE"):
+        await client.call("RotateKey", admin_pb2.RotateKeyRequest(key_id=key.key_id, grace=Duration(seconds=1)))
+
+
 async def test_a_batch_that_is_too_large(client: AuthClient) -> None:
     with refused("LIMIT_EXCEEDED"):
         await client.verify_many(*[{"api_key": "x"}] * 257)
