@@ -21,6 +21,7 @@ from service_runtime.logs import get_logger
 from service_runtime.process import announce_ready
 from service_runtime.tasks import end_tasks
 from service_runtime.tls import client_tls
+from service_runtime.tls_context import server_context
 from service_runtime.tls_files import RELOADS
 from tidewire_client.retry import backoff_s
 from tidewire_client.verifier import KeyVerifier
@@ -152,7 +153,8 @@ class Edge:
 
     async def _listen(self, runner: web.AppRunner) -> int:
         settings = self._settings
-        site = web.TCPSite(runner, settings.host, settings.port, backlog=4096)
+        context = server_context(settings.public_tls) if settings.public_tls else None
+        site = web.TCPSite(runner, settings.host, settings.port, backlog=4096, ssl_context=context)
         try:
             await site.start()
         except OSError:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Self
 
 from pydantic import Field, JsonValue, model_validator
 
 from service_runtime.settings import ServiceSettings, settings_config
+from service_runtime.tls_files import TlsFiles
 
 
 def _unit(unit: str) -> dict[str, JsonValue]:
@@ -27,6 +29,12 @@ class EdgeSettings(ServiceSettings):
         description="Pages that may connect, by comma; `*`: all; auto: http://localhost:5173 in development, none "
         "in production; the edge's own origin always may",
     )
+    public_tls_cert_file: Path | None = Field(
+        None,
+        description="Certificate chain (PEM) of the public port, which speaks HTTPS and WSS then; not set: plain text, for a"
+        " proxy that ends TLS",
+    )
+    public_tls_key_file: Path | None = Field(None, description="Private key (PEM) of that certificate")
     debug_endpoint: bool | None = Field(
         None, description="Serve /debug/client_{client_id}; not set: in development only"
     )
@@ -131,9 +139,18 @@ class EdgeSettings(ServiceSettings):
     def _consistent(self) -> Self:
         if self.max_message_bytes > self.max_frame_bytes:
             raise ValueError("max_message_bytes must not be larger than max_frame_bytes")
+        if (self.public_tls_cert_file is None) != (self.public_tls_key_file is None):
+            raise ValueError("public_tls_cert_file and public_tls_key_file go together")
         if self.mode == "production" and self.debug_endpoint:
             raise ValueError("debug_endpoint must be off in production mode")
         return self
+
+    @property
+    def public_tls(self) -> TlsFiles | None:
+        """What the public port shows; None: it speaks plain text."""
+        if self.public_tls_cert_file is None:
+            return None
+        return TlsFiles(cert=self.public_tls_cert_file, key=self.public_tls_key_file)
 
     @property
     def origins(self) -> list[str]:
