@@ -7,11 +7,18 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from tidewire.auth.v1 import admin_pb2, admin_pb2_grpc, auth_pb2, auth_pb2_grpc
+from tidewire.envoy.v3 import external_auth_pb2, external_auth_pb2_grpc
 
 from auth_service.adapters import metrics, pepper_file
 from auth_service.adapters.grpc_admin import KeyAdminServicer
 from auth_service.adapters.grpc_caller import Callers
+from auth_service.adapters.grpc_ext_authz import ExtAuthzServicer
 from auth_service.adapters.grpc_servicer import AuthServicer
+from auth_service.adapters.http_caller import HttpCallers
+from auth_service.adapters.http_forward_auth import ForwardAuth
+from auth_service.adapters.http_introspection import Introspection
+from auth_service.adapters.http_server import HttpServer
+from auth_service.adapters.http_verification import Verification
 from auth_service.adapters.pepper_rotation import PepperRotation
 from auth_service.adapters.store_cached import CachedKeyStore
 from auth_service.adapters.store_redis import RedisKeyStore
@@ -24,6 +31,7 @@ from auth_service.core.administration import Administration
 from auth_service.core.errors import AuthError, KeyExistsError
 from auth_service.core.hashing import Peppers, parse_peppers
 from auth_service.core.ports import KeyStore, UseCharger, now_ms
+from auth_service.core.quick_verdicts import DIGEST_KEY_BYTES, QuickVerdicts
 from auth_service.core.throttle import Throttle
 from auth_service.core.verifier import Hooks, Verifier
 from auth_service.settings import AuthSettings
@@ -33,11 +41,13 @@ from service_runtime.logs import get_logger
 from service_runtime.metrics import serve_metrics
 from service_runtime.process import announce_ready
 from service_runtime.tasks import end_tasks
+from service_runtime.tls_http import server_ssl_context
 
 SERVICE: Final = "auth"
 SERVICE_NAMES: Final = (
     auth_pb2.DESCRIPTOR.services_by_name["AuthService"].full_name,
     admin_pb2.DESCRIPTOR.services_by_name["KeyAdminService"].full_name,
+    external_auth_pb2.DESCRIPTOR.services_by_name["Authorization"].full_name,
 )
 # Other auth services change keys on the same Redis all the time: their changes are looked for more often.
 REDIS_POLL_S: Final = 0.2
@@ -72,10 +82,12 @@ async def serve(settings: AuthSettings, stop: asyncio.Event) -> None:
         await hub.prepare()
         uses = _uses(store)
         rotation = PepperRotation(cached, peppers.current)
-        server = _server(settings, cached, uses, peppers, hub, named_keys, rotation)
+        server, http = _servers(settings, cached, uses, peppers, hub, named_keys, rotation)
         port = await server.start(SERVICE_NAMES)
         exporter = serve_metrics(settings.metrics_port)
         facts = {"metrics_port": exporter.port} if exporter else {}
+        if http:
+            facts["http_port"] = await http.start()
         announce_ready(settings, SERVICE, host=settings.host, port=port, **facts)
         proving = asyncio.create_task(
             _prove_store(settings, StoreWatch(store, hub, patience_s=settings.canary_patience_s), server)
@@ -86,7 +98,7 @@ async def serve(settings: AuthSettings, stop: asyncio.Event) -> None:
             await end_tasks(proving)
             await server.set_serving(False)
             hub.close()
-            await server.stop(settings.shutdown_grace_s)
+            await asyncio.gather(server.stop(settings.shutdown_grace_s), *([http.stop()] if http else []))
             await rotation.close(settings.shutdown_grace_s)
             await uses.close()
             if exporter:
@@ -112,7 +124,7 @@ async def remove_development_keys(settings: AuthSettings) -> int:
     async with opened(settings) as (store, _):
         key_ids = await store.development_key_ids()
         for key_id in key_ids:
-            await store.delete(key_id)
+            await store.delete(key_id, now_ms=now_ms(SystemClock()))
         return len(key_ids)
 
 
@@ -128,13 +140,14 @@ async def opened(settings: AuthSettings) -> AsyncIterator[tuple[KeyStore, Pepper
 @asynccontextmanager
 async def _opened_store(settings: AuthSettings) -> AsyncIterator[KeyStore]:
     """Open the store that the settings name: the one place that chooses."""
-    timeout_s, log_size = settings.store_timeout_s, settings.change_log_size
+    timeout_s, log_size, audit_size = settings.store_timeout_s, settings.change_log_size, settings.audit_log_size
     if settings.redis_address is not None:
         shared = RedisKeyStore(
             settings.redis_address,
             namespace=settings.store_namespace,
             timeout_s=timeout_s,
             change_log_size=log_size,
+            audit_log_size=audit_size,
             wait_replicas=settings.store_wait_replicas,
         )
         await shared.open()
@@ -143,7 +156,7 @@ async def _opened_store(settings: AuthSettings) -> AsyncIterator[KeyStore]:
         finally:
             await shared.close()
         return
-    file = SqliteKeyStore(settings.store_path, timeout_s=timeout_s, change_log_size=log_size)
+    file = SqliteKeyStore(settings.store_path, timeout_s=timeout_s, change_log_size=log_size, audit_log_size=audit_size)
     await file.open()
     try:
         yield file
@@ -215,7 +228,7 @@ def _throttle(settings: AuthSettings) -> Throttle:
     return throttle
 
 
-def _server(
+def _servers(
     settings: AuthSettings,
     store: CachedKeyStore,
     uses: UseCharger,
@@ -223,7 +236,7 @@ def _server(
     hub: WatchHub,
     named_keys: dict[str, str],
     rotation: PepperRotation,
-) -> GrpcServer:
+) -> tuple[GrpcServer, HttpServer | None]:
     clock = SystemClock()
     verifier = Verifier(
         store,
@@ -235,13 +248,36 @@ def _server(
         seen_revision=hub.seen_revision,
         named_keys=named_keys,
         hooks=Hooks(throttled=metrics.THROTTLED.inc, outdated=rotation.add),
+        quick=QuickVerdicts(
+            store.recall, size=settings.record_cache_size, digest_key=secrets.token_bytes(DIGEST_KEY_BYTES)
+        ),
     )
     callers = Callers(verifier, settings.service_token_value(), settings.callers_by_certificate)
     administration = Administration(store, peppers, clock, secrets.randbelow)
     server = GrpcServer(settings, host=settings.host, port=settings.port)
     auth_pb2_grpc.add_AuthServiceServicer_to_server(AuthServicer(callers, verifier, hub), server.server)
-    admin_pb2_grpc.add_KeyAdminServiceServicer_to_server(KeyAdminServicer(callers, administration, hub), server.server)
-    return server
+    admin_pb2_grpc.add_KeyAdminServiceServicer_to_server(
+        KeyAdminServicer(callers, administration, uses, hub), server.server
+    )
+    external_auth_pb2_grpc.add_AuthorizationServicer_to_server(ExtAuthzServicer(callers, verifier), server.server)
+    return server, _http_server(settings, callers, verifier) if settings.http_port >= 0 else None
+
+
+def _http_server(settings: AuthSettings, callers: Callers, verifier: Verifier) -> HttpServer:
+    http_callers = HttpCallers(callers, settings.trusted_networks)
+    endpoints = (
+        ForwardAuth(http_callers, verifier),
+        Introspection(http_callers, verifier),
+        Verification(http_callers, verifier),
+    )
+    return HttpServer(
+        [route for endpoint in endpoints for route in endpoint.routes()],
+        host=settings.http_host,
+        port=settings.http_port,
+        tls=server_ssl_context(settings),
+        deadline_s=settings.http_deadline_s,
+        grace_s=settings.shutdown_grace_s,
+    )
 
 
 async def _prove_store(settings: AuthSettings, watch: StoreWatch, server: GrpcServer) -> None:

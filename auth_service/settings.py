@@ -1,5 +1,6 @@
 """Settings of the auth service."""
 
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Final, Self
 
@@ -19,6 +20,18 @@ _ESCAPED: Final = "special characters of a password are written as %XX"
 _SECONDS: Final[JsonDict] = {"unit": "seconds"}
 
 
+Network = IPv4Network | IPv6Network
+
+
+def parse_networks(text: str) -> tuple[Network, ...]:
+    """Return networks that are written with commas between them.
+
+    Raises:
+        ValueError: one is none.
+    """
+    return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
+
+
 def _is_file_url(url: str) -> bool:
     return url.startswith(f"{_SQLITE}/") and len(url) > len(_SQLITE) + 1
 
@@ -35,6 +48,21 @@ class AuthSettings(ServiceSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on")
     port: int = Field(50051, ge=0, le=65535, description="Port to listen on; 0: any free one")
+    http_host: str = Field("127.0.0.1", description="Address to listen on for HTTP")
+    http_port: int = Field(
+        -1,
+        ge=-1,
+        le=65535,
+        description="Port for HTTP: forward authorization, introspection, verification; -1: none, 0: any free one",
+    )
+    http_trusted_peers: str = Field(
+        "",
+        description="Networks, by comma, whose hosts may ask for forward authorization without a credential, such as"
+        " 10.0.0.5/32; for proxies that cannot send one",
+    )
+    http_deadline_s: float = Field(
+        10.0, gt=0, le=60, description="Time that a request over HTTP may take", json_schema_extra=_SECONDS
+    )
     data_dir: Path = Field(Path(".tidewire"), description="Folder of the key store and the pepper file")
     store_url: SecretStr | None = Field(
         None,
@@ -83,6 +111,7 @@ class AuthSettings(ServiceSettings):
     )
     watch_queue_size: int = Field(10_000, ge=1, description="Key changes that may wait for one watcher")
     change_log_size: int = Field(100_000, ge=1, description="Key changes kept for watchers that come back")
+    audit_log_size: int = Field(100_000, ge=1, description="Changes of keys kept in the audit log, with who made them")
     store_timeout_s: float = Field(
         5.0, gt=0, le=60, description="Time that one call of the key store may take", json_schema_extra=_SECONDS
     )
@@ -125,6 +154,15 @@ class AuthSettings(ServiceSettings):
             raise ValueError(f"must be {_SQLITE}/path/to/file, {FORMS}; {_ESCAPED}")
         return url if text else None
 
+    @field_validator("http_trusted_peers")
+    @classmethod
+    def _good_networks(cls, text: str) -> str:
+        try:
+            parse_networks(text)
+        except ValueError as error:
+            raise ValueError(f"networks such as 10.0.0.0/8, by comma: {error}") from None
+        return text
+
     @field_validator("pepper")
     @classmethod
     def _good_pepper(cls, pepper: SecretStr | None) -> SecretStr | None:
@@ -163,6 +201,11 @@ class AuthSettings(ServiceSettings):
     def knows_development_keys(self) -> bool:
         """Whether the development keys are to be known."""
         return self.mode == "development" and self.development_keys is not False
+
+    @property
+    def trusted_networks(self) -> tuple[Network, ...]:
+        """The networks of `http_trusted_peers`."""
+        return parse_networks(self.http_trusted_peers)
 
     @property
     def redis_address(self) -> RedisAddress | None:

@@ -21,18 +21,20 @@ from service_runtime.logs import get_logger
 from service_runtime.process import announce_ready
 from service_runtime.tasks import end_tasks
 from service_runtime.tls import client_tls
-from service_runtime.tls_context import server_context
 from service_runtime.tls_files import RELOADS
+from service_runtime.tls_http import reloading_context
 from tidewire_client.retry import backoff_s
 from tidewire_client.verifier import KeyVerifier
 from ws_edge.adapters.canary import Canary
-from ws_edge.adapters.edge_listener import EdgeListener, KeyWatcher
+from ws_edge.adapters.client_address import ClientAddresses
+from ws_edge.adapters.edge_listener import EdgeListener
 from ws_edge.adapters.grpc_session_stream import SessionStream
 from ws_edge.adapters.grpc_threads import ThreadsClient
 from ws_edge.adapters.http_operations import Operations
 from ws_edge.adapters.http_origin import OriginPolicy
 from ws_edge.adapters.http_threads import ThreadsApi
 from ws_edge.adapters.http_websocket import WebSocketEndpoint
+from ws_edge.adapters.key_watcher import KeyWatcher
 from ws_edge.adapters.keys_client import VerifiedKeys
 from ws_edge.adapters.metrics_prometheus import EdgeCollector
 from ws_edge.core.gateway import Gateway
@@ -117,7 +119,8 @@ class Edge:
         self._threads = ThreadsClient(
             settings.session_target, tls, service_token=token, deadline_s=settings.session_deadline_s
         )
-        self._threads_api = ThreadsApi(self._threads, keys, clock, new_id, settings.max_message_bytes)
+        self._addresses = ClientAddresses(settings.proxies)
+        self._threads_api = ThreadsApi(self._threads, keys, clock, new_id, settings.max_message_bytes, self._addresses)
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set, then drain."""
@@ -140,7 +143,6 @@ class Edge:
         tasks = [
             asyncio.create_task(self._canary.run()),
             asyncio.create_task(self._watcher.run()),
-            asyncio.create_task(self._close_expired()),
         ]
         try:
             yield
@@ -153,7 +155,7 @@ class Edge:
 
     async def _listen(self, runner: web.AppRunner) -> int:
         settings = self._settings
-        context = server_context(settings.public_tls) if settings.public_tls else None
+        context = reloading_context(settings.public_tls) if settings.public_tls else None
         site = web.TCPSite(runner, settings.host, settings.port, backlog=4096, ssl_context=context)
         try:
             await site.start()
@@ -167,6 +169,7 @@ class Edge:
         endpoint = WebSocketEndpoint(
             self._gateway,
             origins,
+            self._addresses,
             heartbeat_s=settings.heartbeat_s,
             auth_timeout_s=settings.auth_timeout_s,
             max_frame_bytes=settings.max_frame_bytes,
@@ -192,12 +195,6 @@ class Edge:
         if settings.serves_debug:
             application.add_routes([web.get("/debug/client_{client_id}", endpoint.debug, allow_head=False)])
         return application
-
-    async def _close_expired(self) -> None:
-        """Close connections whose key's time is over, within half a second."""
-        while True:
-            await asyncio.sleep(0.5)
-            self._gateway.close_expired()
 
     async def _drain(self) -> None:
         """Stop as `design.md`, decision 12, has it: not ready, wait, then let clients go, oldest first, in batches."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
 from service_runtime.settings import ServiceSettings, settings_config
 from service_runtime.tls_files import TlsFiles
@@ -35,6 +36,11 @@ class EdgeSettings(ServiceSettings):
         " proxy that ends TLS",
     )
     public_tls_key_file: Path | None = Field(None, description="Private key (PEM) of that certificate")
+    trusted_proxies: str = Field(
+        "127.0.0.0/8,::1",
+        description="Networks of the proxies before the edge, by comma: their X-Forwarded-For says where clients come "
+        "from, and failed attempts are never counted by their own addresses",
+    )
     debug_endpoint: bool | None = Field(
         None, description="Serve /debug/client_{client_id}; not set: in development only"
     )
@@ -151,6 +157,19 @@ class EdgeSettings(ServiceSettings):
         if self.public_tls_cert_file is None:
             return None
         return TlsFiles(cert=self.public_tls_cert_file, key=self.public_tls_key_file)
+
+    @property
+    def proxies(self) -> list[str]:
+        """The networks of the trusted proxies."""
+        return [network.strip() for network in self.trusted_proxies.split(",") if network.strip()]
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_networks(cls, text: str) -> str:
+        for network in text.split(","):
+            if network.strip():
+                ipaddress.ip_network(network.strip())
+        return text
 
     @property
     def origins(self) -> list[str]:

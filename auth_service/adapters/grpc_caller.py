@@ -15,8 +15,7 @@ from typing import Any, Final, Protocol, TypeVar
 import grpc
 
 from auth_service.adapters.grpc_errors import end_with
-from auth_service.core.callers import Certificates
-from auth_service.core.callers import Group as Group
+from auth_service.core.callers import Certificates, Group
 from auth_service.core.errors import CallerNotAllowedError, CallerUnknownError
 from auth_service.core.verification import Use
 from auth_service.core.verifier import Verifier
@@ -72,8 +71,17 @@ class Callers:
             CallerNotAllowedError: a known caller that may not call methods of this group.
         """
         token = bearer_token(context.invocation_metadata())
-        if token is None:
-            return self._by_certificate(context, group)
+        return self._by_certificate(context, group) if token is None else await self.admit_token(token, group)
+
+    async def admit_token(self, token: str | None, group: Group) -> Caller:
+        """Return who shows a credential; raises as `admit`.
+
+        Args:
+            token: what it shows; None: nothing.
+            group: what is called.
+        """
+        if not token:
+            raise CallerUnknownError("the call carries no credential: authorization: Bearer <token>")
         if hmac.compare_digest(token.encode(), self._service_token):
             return SERVICE
         key_id = await self._verifier.admit(token, Use(action=ADMIN, channel=group.value))

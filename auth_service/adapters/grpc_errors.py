@@ -1,5 +1,6 @@
 """From the errors of this service to gRPC status and `google.rpc.ErrorInfo`: the only place that does so."""
 
+from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 import grpc
@@ -45,8 +46,25 @@ STATUS_OF: Final[dict[type[errors.AuthError], Mapped]] = {
 log = get_logger("auth_service.rpc")
 
 
-async def end_with(context: grpc.aio.ServicerContext[Any, Any], error: Exception) -> NoReturn:
-    """End a call with the status of an error. What is no error of ours is logged, and told as `INTERNAL` only."""
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """An error as a caller is told of it, over gRPC or HTTP.
+
+    Args:
+        status: of gRPC.
+        reason: a name of `ErrorReason`, without its prefix.
+        message: for people.
+        metadata: for programs, e.g. the `field`.
+    """
+
+    status: grpc.StatusCode
+    reason: str
+    message: str
+    metadata: dict[str, str]
+
+
+def fault_of(error: Exception) -> Fault:
+    """Return an error as a fault, and count it. What is no error of ours is logged, and told as `INTERNAL` only."""
     mapped = STATUS_OF.get(type(error), _INTERNAL) if isinstance(error, errors.AuthError) else _INTERNAL
     status, value = mapped
     reason = keys_pb2.ErrorReason.Name(value).removeprefix(_PREFIX)
@@ -56,4 +74,10 @@ async def end_with(context: grpc.aio.ServicerContext[Any, Any], error: Exception
         log.error("call failed", exc_info=error)
         message = "internal error"
     fields = {"field": error.field} if isinstance(error, errors.InvalidFieldError) else {}
-    await abort(context, status, reason, ERROR_DOMAIN, message, **fields)
+    return Fault(status, reason, message, fields)
+
+
+async def end_with(context: grpc.aio.ServicerContext[Any, Any], error: Exception) -> NoReturn:
+    """End a call with the status of an error."""
+    fault = fault_of(error)
+    await abort(context, fault.status, fault.reason, ERROR_DOMAIN, fault.message, **fault.metadata)

@@ -4,6 +4,8 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge
 
+from auth_service.core.verification import VerdictCode
+
 VERDICTS: Final = Counter("tidewire_auth_verdicts", "Verdicts given, by code", ["code"])
 RPC_FAULTS: Final = Counter("tidewire_auth_rpc_faults", "Calls ended with a fault, by reason", ["reason"])
 STORE_ERRORS: Final = Counter("tidewire_auth_store_errors", "Failed calls of the key store")
@@ -23,3 +25,13 @@ THROTTLE_ENTRIES: Final = Gauge(
 REHASHES: Final = Counter(
     "tidewire_auth_rehashes", "Keys that were to be moved to the current pepper, by what came of it", ["outcome"]
 )
+HTTP_REQUESTS: Final = Counter(
+    "tidewire_auth_http_requests", "Requests answered over HTTP, by endpoint and status", ["endpoint", "status"]
+)
+
+_OF_CODE: Final = {code: VERDICTS.labels(code.name) for code in VerdictCode}
+
+
+def count_verdict(code: VerdictCode, number: int = 1) -> None:
+    """Count verdicts that were given."""
+    _OF_CODE[code].inc(number)

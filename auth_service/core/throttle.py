@@ -4,6 +4,7 @@ Two counts, each a rate as in `charging.py`: of one address with keys that begin
 The invariant: nobody is kept from a key of theirs. What fails at one address changes nothing for another; and where a key was
 found good a while ago, it goes on to the real check although its address is throttled.
 
+Attempts that are looked up at the same moment do not know of each other's failure yet; the next one does.
 Everything is bounded: of the tables that are full, what was not touched for longest is forgotten.
 """
 
@@ -106,6 +107,14 @@ class Throttle:
         if wait and key_id and self._known.get((source.address, key_id), 0) > now_us:
             return 0
         return wait
+
+    def knows(self, client_address: str, key_id: str, now_us: int) -> bool:
+        """Return whether a key was found good at an address so lately that there is nothing to ask or to note."""
+        try:
+            address = counted_address(client_address)
+        except ValueError:
+            return False
+        return self._known.get((address, key_id), 0) > now_us + KNOWN_FOR_US // 2
 
     def failed(self, source: Source, now_us: int) -> None:
         """Count an attempt that failed."""

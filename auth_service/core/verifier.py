@@ -14,17 +14,26 @@ from auth_service.core.hashing import Peppers
 from auth_service.core.key_format import parse
 from auth_service.core.keys import KeyRecord
 from auth_service.core.ports import Clock, KeyStore, UseCharger, now_ms, now_us
+from auth_service.core.quick_verdicts import QuickVerdict, QuickVerdicts
 from auth_service.core.throttle import Source, Throttle, source_of
 from auth_service.core.verification import NO_USE, Use, Verdict, VerdictCode, judge
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A key as somebody sent it, what it is wanted for, and the address it came from (empty: not known)."""
+    """A key as somebody sent it.
+
+    Args:
+        api_key: the text.
+        use: what it is wanted for.
+        client_address: where it came from; empty: not known.
+        at: where its fields are in the request, e.g. `requests[3].`.
+    """
 
     api_key: str = field(repr=False)
     use: Use = NO_USE
     client_address: str = ""
+    at: str = ""
 
 
 # A key whose secret is hashed under a pepper that is not the current one, and its hash under that.
@@ -60,6 +69,7 @@ class Verifier:
         seen_revision: the revision up to which this process has seen every change.
         named_keys: the keys that are known by name, text to key id; empty in production mode.
         hooks: what is to be told.
+        quick: where verdicts are kept that can be given again at once; None: nowhere.
     """
 
     def __init__(
@@ -74,6 +84,7 @@ class Verifier:
         seen_revision: Callable[[], int],
         named_keys: Mapping[str, str],
         hooks: Hooks = NO_HOOKS,
+        quick: QuickVerdicts | None = None,
     ) -> None:
         self._store = store
         self._charger = charger
@@ -84,6 +95,22 @@ class Verifier:
         self._seen_revision = seen_revision
         self._named_keys = named_keys
         self._hooks = hooks
+        self._quick = quick
+
+    def verify_quickly(
+        self, api_key: str, domain: str, workspace: str, action: str, channel: str, client_address: str
+    ) -> QuickVerdict | None:
+        """Return what `verify` would, if that is known without asking anybody; None: ask `verify`.
+
+        The fields are those of a `Use` and need not be checked before: what is kept was.
+        """
+        if self._quick is None:
+            return None
+        now_us_ = now_us(self._clock)
+        found = self._quick.find(api_key, domain, workspace, action, channel, now_us_ // 1000)
+        if found is None or (client_address and not self._throttle.knows(client_address, found.key_id, now_us_)):
+            return None
+        return found
 
     async def verify(self, api_key: str, use: Use = NO_USE, client_address: str = "") -> Verdict:
         """Return the verdict on a key as its holder sent it, and charge it to the key if it is VALID.
@@ -112,10 +139,7 @@ class Verifier:
             InvalidFieldError: one `client_address` is none; nothing is done then.
             StoreUnavailableError: nothing is known of one of the keys, or of its uses.
         """
-        sources = [
-            source_of(attempt.client_address, attempt.api_key, f"requests[{index}].")
-            for index, attempt in enumerate(attempts)
-        ]
+        sources = [source_of(attempt.client_address, attempt.api_key, attempt.at) for attempt in attempts]
         judged = [
             await self._judged(attempt.api_key, attempt.use, source, self._hooks.outdated)
             for attempt, source in zip(attempts, sources, strict=True)
@@ -181,10 +205,14 @@ class Verifier:
         verdict = self._judge(record, use, revision)
         if source is not None:
             self._note(source, verdict)
-        if record is not None and outdated is not None and record.pepper_version != self._peppers.current:
-            outdated(record, self._peppers.hash(secret))
-        is_charged = record is not None and record.charged and verdict.code is VerdictCode.VALID
-        return verdict, record if is_charged else None
+        if record is None:
+            return verdict, None
+        if record.pepper_version != self._peppers.current:
+            if outdated is not None:
+                outdated(record, self._peppers.hash(secret))
+        elif self._quick is not None and verdict.code is VerdictCode.VALID and not record.charged:
+            self._quick.keep(api_key, use, record, verdict)
+        return verdict, record if record.charged and verdict.code is VerdictCode.VALID else None
 
     def _note(self, source: Source, verdict: Verdict) -> None:
         if verdict.code is VerdictCode.VALID:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tests.support.waiting import wait_until
 
@@ -83,11 +84,16 @@ class ServiceProcess:
                 stderr=log,
             )
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the process said of itself when it was ready, e.g. `http_port`."""
+        return dict(json.loads(self._ready_file.read_text()))
+
     def wait_ready(self) -> None:
         """Return when the ready file is there."""
         wait_until(lambda: self._ready_file.exists() or not self.running, START_DEADLINE_S, f"{self.name} is ready")
         assert self.running, f"{self.name} ended with {self.exit_code}:\n{self.log()[-4000:]}"
-        self.port = int(json.loads(self._ready_file.read_text())["port"])
+        self.port = int(self.facts["port"])
 
     @property
     def exit_code(self) -> int | None:

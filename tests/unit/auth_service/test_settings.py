@@ -139,3 +139,15 @@ def test_callers_by_certificate_need_mutual_tls_and_groups_that_there_are() -> N
     assert text.startswith(
         "TIDEWIRE_AUTH_CALLER_CERTIFICATES: edge=all is not allowed: must be name=group,group;name=*"
     )
+
+
+def test_networks_are_read_from_a_list_with_commas() -> None:
+    settings = make_settings(AuthSettings, {"http_trusted_peers": "10.0.0.0/8, fd00::/8,192.0.2.1"})
+    assert [str(network) for network in settings.trusted_networks] == ["10.0.0.0/8", "fd00::/8", "192.0.2.1/32"]
+    assert make_settings(AuthSettings, {}).trusted_networks == ()
+
+
+@pytest.mark.parametrize("text", ["10.0.0.1/8", "proxy.local", "*"])
+def test_what_is_no_network_is_refused(text: str) -> None:
+    problem = refused(http_trusted_peers=text)
+    assert problem.startswith(f"TIDEWIRE_AUTH_HTTP_TRUSTED_PEERS: {text} is not allowed: must be networks such as")

@@ -52,7 +52,9 @@ def test_the_first_denial_in_the_order_is_the_verdict(first: int) -> None:
 def test_a_good_key_is_shown() -> None:
     limits = KeyLimits(frames_per_second=3)
     verdict = judged(a_record(limits=limits, expire_ms=NOW_MS + 10**9, revision=3))
-    assert verdict == Verdict(VerdictCode.VALID, 5, TTL_MS, "k1", "team", ("*:*",), limits, NOW_MS + 10**9, "")
+    assert verdict == Verdict(
+        VerdictCode.VALID, 5, TTL_MS, "k1", "team", ("*:*",), limits, NOW_MS + 10**9, create_ms=NOW_MS
+    )
 
 
 def test_an_unknown_key_is_not_shown_at_all() -> None:

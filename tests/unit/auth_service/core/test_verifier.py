@@ -2,6 +2,8 @@
 
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -15,8 +17,9 @@ from auth_service.core.hashing import Peppers
 from auth_service.core.key_format import KeyText, generate
 from auth_service.core.keys import KeyLimits, KeyRecord, KeyState, VerificationRate
 from auth_service.core.permissions import PermissionSet
-from auth_service.core.throttle import Throttle
-from auth_service.core.verification import NO_LIMITS, Use, Verdict, VerdictCode
+from auth_service.core.quick_verdicts import DIGEST_KEY_BYTES, QuickVerdicts
+from auth_service.core.throttle import KNOWN_FOR_US, Throttle
+from auth_service.core.verification import NO_LIMITS, NO_USE, Use, Verdict, VerdictCode
 from auth_service.core.verifier import NO_HOOKS, Attempt, Hooks, Verifier
 from tests.unit.auth_service.fakes import NOW_MS, PEPPERS, FakeClock, MemoryKeyStore, MemoryUses, a_record
 
@@ -38,6 +41,7 @@ def a_verifier(
     named_keys: Mapping[str, str] = {},
     hooks: Hooks = NO_HOOKS,
     per_minute: int = 0,
+    quick: QuickVerdicts | None = None,
 ) -> Verifier:
     return Verifier(
         store,
@@ -49,6 +53,7 @@ def a_verifier(
         seen_revision=lambda: REVISION,
         named_keys=named_keys,
         hooks=hooks,
+        quick=quick,
     )
 
 
@@ -329,9 +334,80 @@ async def test_what_is_no_address_is_refused_by_its_field_before_anything_is_don
         await verifier.verify(key.text, client_address="somewhere")
     assert caught.value.field == "client_address"
     with pytest.raises(InvalidFieldError) as caught:
-        await verifier.verify_all([Attempt(key.text), Attempt(key.text, client_address="1.2.3")])
+        await verifier.verify_all([Attempt(key.text), Attempt(key.text, client_address="1.2.3", at="requests[1].")])
     assert caught.value.field == "requests[1].client_address"
     assert (uses.calls, store.reads) == (0, 0)
+
+
+# Verdicts that are given again at once.
+
+
+class Quick:
+    """A verifier that keeps verdicts, on a store whose records are all in memory."""
+
+    def __init__(self, store: MemoryKeyStore, **more: Any) -> None:
+        self.clock = FakeClock()
+        self._store = store
+        quick = QuickVerdicts(self._recall, size=10, digest_key=b"k" * DIGEST_KEY_BYTES)
+        self.verifier = a_verifier(store, clock=self.clock, quick=quick, **more)
+
+    def _recall(self, key_id: str) -> KeyRecord | None:
+        return self._store._keys[key_id][1] if key_id in self._store._keys else None
+
+    def found(self, text: str, use: Use = NO_USE, client_address: str = "") -> Verdict | None:
+        found = self.verifier.verify_quickly(text, use.domain, use.workspace, use.action, use.channel, client_address)
+        return found.verdict if found else None
+
+
+async def test_a_good_key_is_verified_quickly_from_the_second_time_on(store: MemoryKeyStore) -> None:
+    quick, key = Quick(store), await stored(store)
+    assert quick.found(key.text) is None
+    verdict = await quick.verifier.verify(key.text)
+    assert quick.found(key.text) == verdict
+    assert quick.found(key.text, Use(domain="d")) is None
+    await store.update(key.key_id, lambda record: replace(record, state=KeyState.DISABLED))
+    assert quick.found(key.text) is None
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"max_uses": 9},
+        {"verification_rate": ONE_A_SECOND},
+        {"state": KeyState.DISABLED},
+        {"allowed_domains": ("a",)},
+        {"pepper_version": 2, "secret_hash": b""},
+    ],
+)
+async def test_what_is_charged_or_denied_or_to_be_rehashed_never_is(
+    store: MemoryKeyStore, fields: dict[str, Any]
+) -> None:
+    peppers = Peppers(1, {1: PEPPERS.versions[1], 2: b"q" * 32})
+    quick, key = Quick(store, peppers=peppers), generate("live", secrets.randbelow)
+    hashed = {"secret_hash": PEPPERS.hash(key.secret), **fields}
+    if "pepper_version" in fields:
+        hashed["secret_hash"] = Peppers(2, peppers.versions).hash(key.secret)
+    await store.create(a_record(key.key_id, **hashed))
+    await quick.verifier.verify(key.text, Use(domain="b"))
+    assert quick.found(key.text, Use(domain="b")) is None
+
+
+async def test_only_where_the_key_was_good_lately(store: MemoryKeyStore) -> None:
+    quick, key = Quick(store), await stored(store)
+    await quick.verifier.verify(key.text)
+    assert quick.found(key.text, client_address=HERE) is None
+    await quick.verifier.verify(key.text, client_address=HERE)
+    assert quick.found(key.text, client_address=HERE) is not None
+    for elsewhere in (THERE, "nowhere"):
+        assert quick.found(key.text, client_address=elsewhere) is None
+    quick.clock.now_ms += KNOWN_FOR_US // 2000
+    assert quick.found(key.text, client_address=HERE) is None
+
+
+async def test_nothing_is_quick_without_a_table(store: MemoryKeyStore, verifier: Verifier) -> None:
+    key = await stored(store)
+    await verifier.verify(key.text)
+    assert verifier.verify_quickly(key.text, "", "", "", "", "") is None
 
 
 # Peppers.
