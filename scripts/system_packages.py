@@ -15,7 +15,7 @@ from typing import Final
 from scripts.environment import ROOT
 
 # Command that must be there, and the Debian package that brings it.
-_DEBIAN: Final = {"redis-server": "redis-server"}
+_DEBIAN: Final = {"redis-server": "redis-server", "nginx": "nginx"}
 _NODE_CLIENT: Final = ROOT / "tests" / "protocol" / "node"
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from yarl import URL
 
 from tests.support.auth_client import AuthClient
 from tests.support.echo_backend import EchoBackend
@@ -179,6 +180,18 @@ async def test_each_route_asks_for_its_own_permission(world: World, client: Auth
     await world.assert_denied(403, "INSUFFICIENT_PERMISSIONS", text, "/orders/1")
     _, text = await client.create(["publish:orders"])
     assert (await world.get(text, "/orders/1")).status == 200
+
+
+@pytest.mark.parametrize("path", ["//orders/1", "/a/../orders/1", "/%6frders/1", "/a/%2e%2e/orders/1", "/./orders/1"])
+async def test_no_other_way_to_write_a_path_leads_round_its_permission(
+    world: World, client: AuthClient, path: str
+) -> None:
+    _, text = await client.create(["publish:other"])
+    url = URL(world.proxy.url + path, encoded=True)
+    before = len(world.backend.requests)
+    answer = await request("GET", url, headers={"Authorization": f"Bearer {text}"})
+    assert answer.status != 200, answer
+    assert len(world.backend.requests) == before
 
 
 async def test_a_key_that_is_used_up_is_told_so(world: World, client: AuthClient) -> None:

@@ -101,7 +101,7 @@ class Proxy:
         self._copy("tidewire_backend.conf")
         line = f'proxy_set_header Tidewire-Service-Authorization "Bearer {self._credential}";\n'
         (self._folder / "tidewire_credential.conf").write_text(line)
-        return [program, "-p", str(self._folder), "-c", "nginx.conf", "-g", "daemon off;"], {}
+        return [program, "-p", str(self._folder), "-c", "nginx.conf", "-g", "daemon off; user root;"], {}
 
     def _envoy(self) -> tuple[Sequence[str], Mapping[str, str]]:
         program = _program("envoy")
