@@ -124,7 +124,7 @@ async def remove_development_keys(settings: AuthSettings) -> int:
     async with opened(settings) as (store, _):
         key_ids = await store.development_key_ids()
         for key_id in key_ids:
-            await store.delete(key_id)
+            await store.delete(key_id, now_ms=now_ms(SystemClock()))
         return len(key_ids)
 
 
@@ -140,13 +140,14 @@ async def opened(settings: AuthSettings) -> AsyncIterator[tuple[KeyStore, Pepper
 @asynccontextmanager
 async def _opened_store(settings: AuthSettings) -> AsyncIterator[KeyStore]:
     """Open the store that the settings name: the one place that chooses."""
-    timeout_s, log_size = settings.store_timeout_s, settings.change_log_size
+    timeout_s, log_size, audit_size = settings.store_timeout_s, settings.change_log_size, settings.audit_log_size
     if settings.redis_address is not None:
         shared = RedisKeyStore(
             settings.redis_address,
             namespace=settings.store_namespace,
             timeout_s=timeout_s,
             change_log_size=log_size,
+            audit_log_size=audit_size,
             wait_replicas=settings.store_wait_replicas,
         )
         await shared.open()
@@ -155,7 +156,7 @@ async def _opened_store(settings: AuthSettings) -> AsyncIterator[KeyStore]:
         finally:
             await shared.close()
         return
-    file = SqliteKeyStore(settings.store_path, timeout_s=timeout_s, change_log_size=log_size)
+    file = SqliteKeyStore(settings.store_path, timeout_s=timeout_s, change_log_size=log_size, audit_log_size=audit_size)
     await file.open()
     try:
         yield file
@@ -251,11 +252,13 @@ def _servers(
             store.recall, size=settings.record_cache_size, digest_key=secrets.token_bytes(DIGEST_KEY_BYTES)
         ),
     )
-    callers = Callers(verifier, settings.service_token_value())
+    callers = Callers(verifier, settings.service_token_value(), settings.callers_by_certificate)
     administration = Administration(store, peppers, clock, secrets.randbelow)
     server = GrpcServer(settings, host=settings.host, port=settings.port)
     auth_pb2_grpc.add_AuthServiceServicer_to_server(AuthServicer(callers, verifier, hub), server.server)
-    admin_pb2_grpc.add_KeyAdminServiceServicer_to_server(KeyAdminServicer(callers, administration, hub), server.server)
+    admin_pb2_grpc.add_KeyAdminServiceServicer_to_server(
+        KeyAdminServicer(callers, administration, uses, hub), server.server
+    )
     external_auth_pb2_grpc.add_AuthorizationServicer_to_server(ExtAuthzServicer(callers, verifier), server.server)
     return server, _http_server(settings, callers, verifier) if settings.http_port >= 0 else None
 

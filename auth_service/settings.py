@@ -2,11 +2,12 @@
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic.config import JsonDict
 
+from auth_service.core.callers import Certificates, parse_certificates
 from auth_service.core.errors import PepperError
 from auth_service.core.hashing import parse_peppers
 from service_runtime.redis_address import FORMS, RedisAddress, parse_redis_address
@@ -110,6 +111,7 @@ class AuthSettings(ServiceSettings):
     )
     watch_queue_size: int = Field(10_000, ge=1, description="Key changes that may wait for one watcher")
     change_log_size: int = Field(100_000, ge=1, description="Key changes kept for watchers that come back")
+    audit_log_size: int = Field(100_000, ge=1, description="Changes of keys kept in the audit log, with who made them")
     store_timeout_s: float = Field(
         5.0, gt=0, le=60, description="Time that one call of the key store may take", json_schema_extra=_SECONDS
     )
@@ -120,6 +122,13 @@ class AuthSettings(ServiceSettings):
         le=16,
         description="Replicas of Redis that must have a change of a key before it is confirmed",
         json_schema_extra={"unit": "replicas"},
+    )
+
+    caller_certificates: str = Field(
+        "",
+        description="Callers let in by their client certificate alone, and the groups of methods they may call:"
+        " name=group,group;name=*, where a name is a URI, a DNS name or the common name of the certificate, and groups are"
+        " verify, check, watch, keys.read, keys.write, audit.read; needs mutual TLS",
     )
 
     canary_interval_s: float = Field(
@@ -170,6 +179,23 @@ class AuthSettings(ServiceSettings):
         if wanted and info.data.get("mode") == "production":
             raise ValueError("false or not set: production mode never knows development keys")
         return wanted
+
+    @field_validator("caller_certificates")
+    @classmethod
+    def _known_groups(cls, text: str) -> str:
+        parse_certificates(text)
+        return text
+
+    @model_validator(mode="after")
+    def _certificates_are_demanded(self) -> Self:
+        if self.callers_by_certificate and not self.tls_client_auth:
+            raise ValueError("caller_certificates needs tls_client_auth: without it callers show no certificate")
+        return self
+
+    @property
+    def callers_by_certificate(self) -> Certificates:
+        """What callers are let in for that show a client certificate."""
+        return parse_certificates(self.caller_certificates)
 
     @property
     def knows_development_keys(self) -> bool:

@@ -7,6 +7,7 @@ It needs nothing but Python 3.11 or later: the environment is made when it is no
 import argparse
 import sys
 from os.path import abspath, dirname
+from pathlib import Path
 
 if sys.version_info < (3, 11):  # noqa: UP036 - this line is for people whose python3 is older
     sys.exit(
@@ -20,14 +21,24 @@ sys.path[:] = [dirname(_HERE), *(folder for folder in sys.path if folder != _HER
 
 from scripts.environment import DEVELOPMENT, RUNTIME, Environment, SetupError  # noqa: E402
 from scripts.exit_codes import FAILED, INTERRUPTED  # noqa: E402
-from scripts.preflight import missing_packages  # noqa: E402
+from scripts.preflight import PACKAGES, missing_packages  # noqa: E402
 from scripts.processes import end_on_sigterm  # noqa: E402
-from scripts.start_options import add_start_options, add_this_python, data_dir_option, wishes  # noqa: E402
+from scripts.start_options import (  # noqa: E402
+    CERTIFICATES,
+    DEFAULT_DATA_DIR,
+    add_start_options,
+    add_this_python,
+    data_dir_option,
+    wishes,
+)
+
+CERTS_PACKAGES = (*PACKAGES, "cryptography")
 
 _DESCRIPTION = """Start Tidewire, look after it, and prove that it works.
 
   manage.py start               all services in development mode, on embedded SQLite; Ctrl-C ends them
   manage.py status              which services run, and if they are ready
+  manage.py certs               certificates for mutual TLS between them, for development
   manage.py test                all tests, with coverage; `test unit` is quick
   manage.py check               format, lint, types, import arrows, freshness of what is generated, contracts
 """
@@ -69,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_start(commands, shared)
     _add_status(commands)
+    _add_certs(commands, shared)
     _add_test(commands, shared)
     _add_check(commands, shared)
     return parser
@@ -91,6 +103,11 @@ def _add_start(
         choices=("development", "production"),
         help="mode of the services (default: TIDEWIRE_MODE, or development)",
     )
+    start.add_argument(
+        "--tls",
+        action="store_true",
+        help="mutual TLS between the services, with certificates that are made in the data folder if they are not there",
+    )
     start.set_defaults(run=_start)
 
 
@@ -104,6 +121,29 @@ def _add_status(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     data_dir_option(status)
     status.add_argument("--json", action="store_true", help="for programs")
     status.set_defaults(run=_status)
+
+
+def _add_certs(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", shared: argparse.ArgumentParser
+) -> None:
+    certs = commands.add_parser(
+        "certs",
+        parents=[shared],
+        allow_abbrev=False,
+        help="make certificates for development",
+        description="Make an authority, a certificate for each service and one for an operator, for mutual TLS on this"
+        " machine or in a Compose network, and print the settings that use them. Files that are there are never replaced"
+        " without --force.",
+    )
+    certs.add_argument(
+        "--out",
+        type=lambda text: Path(text).expanduser().absolute(),
+        default=DEFAULT_DATA_DIR / CERTIFICATES,
+        metavar="FOLDER",
+        help=f"where they are to be (default: {DEFAULT_DATA_DIR.name}/{CERTIFICATES} in the checkout)",
+    )
+    certs.add_argument("--force", action="store_true", help="replace what is there, the authority too")
+    certs.set_defaults(run=_certs)
 
 
 def _add_test(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", shared: argparse.ArgumentParser) -> None:
@@ -144,9 +184,14 @@ def _enter(options: argparse.Namespace, extra: str) -> None:
 
 def _start(options: argparse.Namespace) -> int:
     wanted = wishes(options, mode=options.mode)
-    _enter(options, RUNTIME)
-    for problem in missing_packages():
+    _enter(options, DEVELOPMENT if wanted.tls else RUNTIME)
+    for problem in missing_packages(CERTS_PACKAGES if wanted.tls else PACKAGES):
         raise SetupError(problem)
+    if wanted.tls:
+        from scripts.certificates import Folder, make_certificates
+
+        if not Folder(wanted.tls).complete():
+            make_certificates(Folder(wanted.tls))
     from scripts.development_start import start
 
     return start(wanted)
@@ -156,6 +201,18 @@ def _status(options: argparse.Namespace) -> int:
     from scripts.status import status
 
     return status(options.data_dir, as_json=options.json)
+
+
+def _certs(options: argparse.Namespace) -> int:
+    _enter(options, DEVELOPMENT)
+    for problem in missing_packages(CERTS_PACKAGES):
+        raise SetupError(problem)
+    from scripts.certificates import Folder, make_certificates, report
+
+    folder = Folder(options.out)
+    make_certificates(folder, force=options.force)
+    print("\n".join(report(folder)))
+    return 0
 
 
 def _test(options: argparse.Namespace) -> int:

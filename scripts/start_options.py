@@ -11,6 +11,7 @@ from typing import Final
 from scripts.environment import ROOT
 
 DEFAULT_DATA_DIR: Final = ROOT / ".tidewire"
+CERTIFICATES: Final = "certs"
 _DEFAULT_PORTS: Final = (("edge", 8000), ("auth", 50051), ("session", 50052))
 
 
@@ -25,6 +26,7 @@ class Wishes:
         json_logs: Whether the services are to write JSON lines.
         redis: URL of the Redis, the Sentinels or the Cluster that keeps all state; None: SQLite files in the data folder.
             It may hold a password.
+        tls: Folder of the certificates for mutual TLS between the services; None: as their settings have it.
     """
 
     ports: Mapping[str, int | None]
@@ -32,6 +34,7 @@ class Wishes:
     mode: str | None = None
     json_logs: bool = False
     redis: str | None = field(default=None, repr=False)
+    tls: Path | None = None
 
     @property
     def run_dir(self) -> Path:
@@ -42,7 +45,8 @@ class Wishes:
 def wishes(options: argparse.Namespace, *, mode: str | None, json_logs: bool = False) -> Wishes:
     """Return what the command line asks for."""
     ports = {name: getattr(options, f"{name}_port") for name, _ in _DEFAULT_PORTS}
-    return Wishes(ports, options.data_dir, mode, json_logs, options.redis)
+    tls = (options.data_dir or DEFAULT_DATA_DIR) / CERTIFICATES if getattr(options, "tls", False) else None
+    return Wishes(ports, options.data_dir, mode, json_logs, options.redis, tls)
 
 
 def add_start_options(parser: argparse.ArgumentParser) -> None:

@@ -8,6 +8,9 @@ from typing import Any, Final
 
 import grpc
 
+from service_runtime.reloading_channel import ReloadingChannel
+from service_runtime.tls_files import TlsContent, TlsFiles
+
 MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024
 KEEPALIVE_MS: Final = 10_000
 
@@ -28,27 +31,41 @@ _OPTIONS: Final = (
 )
 
 
-def open_channel(
-    target: str, credentials: grpc.ChannelCredentials | None = None, *, only_serving: bool = False
-) -> grpc.aio.Channel:
+ClientTls = grpc.ChannelCredentials | TlsFiles
+"""How a client speaks TLS: with fixed credentials, or with files that are read again when they change."""
+
+
+def open_channel(target: str, tls: ClientTls | None = None, *, only_serving: bool = False) -> grpc.aio.Channel:
     """Open a channel; it connects when it is first used. Calls go to all servers of the target in turn.
 
     Args:
         target: A gRPC target, e.g. `127.0.0.1:50051`, `dns:///auth:50051` or `ipv4:10.0.0.1:50051,10.0.0.2:50051`.
-        credentials: For TLS; None: plain text.
+        tls: What to trust and to show. Of files, calls that begin after a change use the new ones, and calls under way go
+            on. None: plain text.
         only_serving: Begin calls only at servers that say they are serving (`grpc.health.v1`), and fail them as unavailable
             where none does; calls under way go on. For calls that stay long at one server. A short one does better
             without: it is answered by the server itself, which knows if anything was done, and repeated at the next one.
+
+    Raises:
+        TlsFilesError: The files cannot be used.
     """
     options = (*_OPTIONS, ("grpc.service_config", json.dumps(_OF_SERVING if only_serving else _BALANCED)))
-    if credentials is None:
+    if tls is None:
         return grpc.aio.insecure_channel(target, options=options)
-    return grpc.aio.secure_channel(target, credentials, options=options)
+    if isinstance(tls, TlsFiles):
+        return ReloadingChannel(tls, lambda content: grpc.aio.secure_channel(target, _shown(content), options=options))
+    return grpc.aio.secure_channel(target, tls, options=options)
+
+
+def _shown(content: TlsContent) -> grpc.ChannelCredentials:
+    return grpc.ssl_channel_credentials(
+        root_certificates=content.ca, private_key=content.key, certificate_chain=content.cert
+    )
 
 
 def bearer(token: str) -> tuple[tuple[str, str], ...]:
-    """Return the metadata that carries a credential (RFC 6750 section 2.1)."""
-    return (("authorization", f"Bearer {token}"),)
+    """Return the metadata that carries a credential (RFC 6750 section 2.1); none for an empty one."""
+    return (("authorization", f"Bearer {token}"),) if token else ()
 
 
 def bearer_token(metadata: Iterable[tuple[str, Any]] | None) -> str | None:
@@ -59,3 +76,8 @@ def bearer_token(metadata: Iterable[tuple[str, Any]] | None) -> str | None:
             scheme, _, token = text.partition(" ")
             return token.strip() or None if scheme.lower() == "bearer" else None
     return None
+
+
+def shows_credential(metadata: Iterable[tuple[str, Any]] | None) -> bool:
+    """Say if a call carries the metadata of a credential, of whatever form."""
+    return any(key.lower() == "authorization" for key, _ in metadata or ())

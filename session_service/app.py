@@ -18,7 +18,7 @@ from service_runtime.metrics import serve_metrics
 from service_runtime.process import announce_ready
 from service_runtime.redis_address import parse_redis_address
 from service_runtime.tasks import end_tasks
-from service_runtime.tls import channel_credentials
+from service_runtime.tls import client_tls
 from session_service.adapters.channel_queries import ChannelQueries
 from session_service.adapters.cluster_local import LocalCluster
 from session_service.adapters.cluster_redis.cluster import SharedCluster
@@ -94,10 +94,10 @@ class SessionServer:
         self._verifier = KeyVerifier(
             settings.auth_target,
             service_token=settings.service_token_value(),
-            credentials=channel_credentials(settings),
+            credentials=client_tls(settings),
             deadline_s=settings.auth_deadline_s,
         )
-        self._callers = Callers(self._verifier, settings.service_token_value())
+        self._callers = Callers(self._verifier, settings.service_token_value(), settings.service_certificates)
         self._edges = EdgeStreamServicer(
             self._callers,
             self._live,

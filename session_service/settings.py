@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
-from pydantic import Field, JsonValue, SecretStr, field_validator
+from pydantic import Field, JsonValue, SecretStr, field_validator, model_validator
 
 from service_runtime.redis_address import FORMS, is_redis_url, parse_redis_address
 from service_runtime.settings import ServiceSettings, settings_config
@@ -37,6 +37,11 @@ class SessionSettings(ServiceSettings):
         description="Message store: sqlite:///path/to/file, or a Redis with the password in the URL: redis://host:port,"
         " rediss:// for TLS, unix:///path, redis+sentinel://host:port,host:port/service,"
         " redis+cluster://host:port,host:port; not set: the file session.db in the data folder",
+    )
+    caller_certificates: str = Field(
+        "",
+        description="Names of client certificates that stand in for the service token, several with semicolons: a URI, a"
+        " DNS name or the common name; needs mutual TLS",
     )
     redis_namespace: str = Field(
         "tidewire",
@@ -146,6 +151,17 @@ class SessionSettings(ServiceSettings):
         description="Time in which a canary must come back; else the service is not ready, and listens to the store anew",
         json_schema_extra=_unit("seconds"),
     )
+
+    @model_validator(mode="after")
+    def _certificates_are_demanded(self) -> Self:
+        if self.service_certificates and not self.tls_client_auth:
+            raise ValueError("caller_certificates needs tls_client_auth: without it callers show no certificate")
+        return self
+
+    @property
+    def service_certificates(self) -> frozenset[str]:
+        """Names of client certificates that stand in for the service token."""
+        return frozenset(filter(None, (name.strip() for name in self.caller_certificates.split(";"))))
 
     @field_validator("engine_url")
     @classmethod

@@ -5,6 +5,7 @@ Back ends that let key holders in use `KeyVerifier`; those that publish, read or
 browser does. Whatever goes wrong is a `TidewireError`.
 """
 
+from service_runtime.tls_files import TlsFiles
 from tidewire_client.channels import (
     Broadcasted,
     Channels,
@@ -81,6 +82,7 @@ __all__ = [
     "ThreadPage",
     "Threads",
     "TidewireError",
+    "TlsFiles",
     "Verdict",
     "VerdictCode",
     "VerifierStats",

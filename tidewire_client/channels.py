@@ -13,9 +13,9 @@ from datetime import datetime
 from enum import Enum
 from typing import Final
 
-import grpc
 from tidewire.session.v1 import message_pb2, session_pb2, session_pb2_grpc
 
+from service_runtime.grpc_channel import ClientTls
 from tidewire_client.message import Data, Message, Position, data_bytes, message_of, position_of, time_of
 from tidewire_client.service_calls import ServiceCalls, ServiceClient
 
@@ -108,7 +108,7 @@ class Channels(ServiceClient):
         client_id: Shown as the sender: 1 to 64 of `A-Z a-z 0-9 _ -`.
         domain: Whose channels.
         workspace: Whose channels.
-        credentials: For TLS; None: plain text.
+        credentials: For TLS: fixed ones, or `TlsFiles`, which are read again when they change; None: plain text.
         deadline_s: For each call, repeats included, in seconds.
         attempt_s: For each attempt, in seconds: a service that hangs longer gets another one.
     """
@@ -121,7 +121,7 @@ class Channels(ServiceClient):
         client_id: str,
         domain: str,
         workspace: str,
-        credentials: grpc.ChannelCredentials | None = None,
+        credentials: ClientTls | None = None,
         deadline_s: float = DEFAULT_DEADLINE_S,
         attempt_s: float = DEFAULT_ATTEMPT_S,
     ) -> None:

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Final
 
-import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 from tidewire.auth.v1 import admin_pb2, admin_pb2_grpc, keys_pb2
 
+from service_runtime.grpc_channel import ClientTls
 from tidewire_client.service_calls import ServiceCalls, ServiceClient
 from tidewire_client.verdict import KeyLimits, limits_of
 
@@ -103,7 +103,7 @@ class KeyAdmin(ServiceClient):
     Args:
         auth_target: gRPC target of the auth services.
         token: The caller's credential: an API key with the permission `admin:*`, or the service token.
-        credentials: For TLS; None: plain text.
+        credentials: For TLS: fixed ones, or `TlsFiles`, which are read again when they change; None: plain text.
         deadline_s: For each call, repeats included, in seconds.
         attempt_s: For each attempt, in seconds.
     """
@@ -113,7 +113,7 @@ class KeyAdmin(ServiceClient):
         auth_target: str,
         *,
         token: str,
-        credentials: grpc.ChannelCredentials | None = None,
+        credentials: ClientTls | None = None,
         deadline_s: float = DEFAULT_DEADLINE_S,
         attempt_s: float = DEFAULT_ATTEMPT_S,
     ) -> None:

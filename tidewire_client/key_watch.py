@@ -33,15 +33,18 @@ class WatchListener(Protocol):
     def lost(self) -> None:
         """Forget what is known: changes were missed. `resync` follows when the watch is on again."""
 
-    def resync(self) -> None:
-        """Act on changes that may have been missed: from now on none will be."""
+    def resync(self, revision: int) -> None:
+        """Act on changes that may have been missed: from `revision` on none will be."""
+
+    def silent(self) -> None:
+        """Trust the connection under the stream no longer: nothing has come over it for too long."""
 
 
 class KeyWatch:
     """Watches key changes until it is stopped.
 
     Args:
-        stub: The auth service.
+        stub: Returns the auth service, over the connection that is trusted now.
         metadata: The caller's credential.
         listener: Who acts on changes.
         silence_s: A stream that says nothing for this long, in seconds, is given up and opened anew.
@@ -50,7 +53,7 @@ class KeyWatch:
 
     def __init__(
         self,
-        stub: auth_pb2_grpc.AuthServiceStub,
+        stub: Callable[[], auth_pb2_grpc.AuthServiceStub],
         metadata: tuple[tuple[str, str], ...],
         listener: WatchListener,
         *,
@@ -67,13 +70,15 @@ class KeyWatch:
         self._must_resync = False
         self.broken = True
         self.reopened = 0
+        self.silences = 0
         self.changes = 0
         self.resyncs = 0
 
     @property
     def fresh(self) -> bool:
         """The stream has said something within its bound: what is cached may be used."""
-        return self._heard_at is not None and self.silent_for_s() < self._silence_s
+        heard_at = self._heard_at  # Asked for with each use of a key: not one call more than needed.
+        return heard_at is not None and self._monotonic() - heard_at < self._silence_s
 
     def silent_for_s(self) -> float:
         """Return the seconds since the stream last said anything; infinite before the first time."""
@@ -91,6 +96,8 @@ class KeyWatch:
                 cause = exc.code().name
             except TimeoutError:
                 cause = f"silent for {self._silence_s} s"
+                self.silences += 1
+                self._listener.silent()
             except Exception as exc:
                 # Whoever listens has a defect. It must not end the watch: what it missed by it, it is told as a resync.
                 log.exception("a change of a key could not be acted on", exc_info=exc)
@@ -106,7 +113,7 @@ class KeyWatch:
     async def _watch_once(self) -> None:
         # A stream from now on says nothing of what changed before it began: what is known by then is checked again.
         self._must_resync = self._must_resync or not self._revision
-        call: Any = self._stub.WatchKeys(
+        call: Any = self._stub().WatchKeys(
             auth_pb2.WatchKeysRequest(from_revision=self._revision), metadata=self._metadata
         )
         try:
@@ -120,11 +127,11 @@ class KeyWatch:
             call.cancel()
 
     def _take(self, response: auth_pb2.WatchKeysResponse) -> None:
-        if self._must_resync:
+        kind = response.WhichOneof("event")
+        if self._must_resync and kind == "checkpoint":
             self._must_resync = False
             self.resyncs += 1
-            self._listener.resync()
-        kind = response.WhichOneof("event")
+            self._listener.resync(response.checkpoint.revision)
         if kind == "checkpoint":
             self._revision = max(self._revision, response.checkpoint.revision)
         elif kind == "change":

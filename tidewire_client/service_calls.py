@@ -12,7 +12,7 @@ from typing import Any, Final, Self, TypeVar
 
 import grpc
 
-from service_runtime.grpc_channel import bearer, open_channel
+from service_runtime.grpc_channel import ClientTls, bearer, open_channel
 from service_runtime.grpc_errors import error_info
 from tidewire_client.errors import ServiceUnavailable, from_rpc
 from tidewire_client.retry import SHORTEST_ATTEMPT_S, backoff_s, call_with_retry, repeat
@@ -40,7 +40,7 @@ class ServiceCalls:
         target: gRPC target of the service.
         service: Named in errors, e.g. `auth`.
         token: The caller's credential: an API key or the service token.
-        credentials: For TLS; None: plain text.
+        credentials: For TLS: fixed ones, or `TlsFiles`, which are read again when they change; None: plain text.
         deadline_s: For each call, repeats included, in seconds.
         attempt_s: For each attempt of a repeatable call, in seconds.
     """
@@ -51,7 +51,7 @@ class ServiceCalls:
         *,
         service: str,
         token: str,
-        credentials: grpc.ChannelCredentials | None,
+        credentials: ClientTls | None,
         deadline_s: float,
         attempt_s: float,
     ) -> None:

@@ -9,9 +9,9 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime
 
-import grpc
 from tidewire.session.v1 import threads_pb2, threads_pb2_grpc
 
+from service_runtime.grpc_channel import ClientTls
 from tidewire_client.channels import DEFAULT_ATTEMPT_S, DEFAULT_DEADLINE_S
 from tidewire_client.message import Data, Message, data_bytes, message_of, time_of
 from tidewire_client.service_calls import ServiceCalls, ServiceClient
@@ -68,7 +68,7 @@ class Threads(ServiceClient):
         token: The caller's credential: an API key or the service token.
         domain: Whose threads.
         workspace: Whose threads.
-        credentials: For TLS; None: plain text.
+        credentials: For TLS: fixed ones, or `TlsFiles`, which are read again when they change; None: plain text.
         deadline_s: For each call, repeats included, in seconds.
         attempt_s: For each attempt, in seconds.
     """
@@ -80,7 +80,7 @@ class Threads(ServiceClient):
         token: str,
         domain: str,
         workspace: str,
-        credentials: grpc.ChannelCredentials | None = None,
+        credentials: ClientTls | None = None,
         deadline_s: float = DEFAULT_DEADLINE_S,
         attempt_s: float = DEFAULT_ATTEMPT_S,
     ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
 from tidewire.auth.v1 import auth_pb2, keys_pb2
 
@@ -21,6 +22,10 @@ class VerdictCode(Enum):
     INSUFFICIENT_PERMISSIONS = 7
     RATE_LIMITED = 8
     USAGE_EXCEEDED = 9
+
+
+# These hold for one moment only: the next use may fare better, or was refused for another one's sake.
+_OF_THE_MOMENT: Final = frozenset({VerdictCode.RATE_LIMITED, VerdictCode.USAGE_EXCEEDED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +52,12 @@ class Verdict:
         permissions: For display; decisions are made by the auth service.
         limits: Limits of the holder.
         expire_time_s: From this moment on (seconds since the Unix epoch) the key is refused; None: never.
-        cache_ttl_s: How long the verdict may be used without a watch, in seconds.
+        cache_ttl_s: How long the verdict may be used without a watch, in seconds; 0: for one use only, because each use is
+            charged.
         revision: The store's revision that it was made at.
         missing: What is missing or forbidden, for people.
+        retry_after_s: With RATE_LIMITED: the time after which it is worth trying again, in seconds.
+        remaining_uses: Uses that are left after this one; None: the key has no such bound.
     """
 
     code: VerdictCode
@@ -61,11 +69,18 @@ class Verdict:
     cache_ttl_s: float = 0.0
     revision: int = 0
     missing: str = ""
+    retry_after_s: float = 0.0
+    remaining_uses: int | None = None
 
     @property
     def allowed(self) -> bool:
         """The key is good for what was asked."""
         return self.code is VerdictCode.VALID
+
+    @property
+    def reusable(self) -> bool:
+        """It may answer more than the one use that it was asked for."""
+        return self.cache_ttl_s > 0 and self.code not in _OF_THE_MOMENT
 
 
 def code_of(number: int) -> VerdictCode:
@@ -102,4 +117,6 @@ def verdict_of(verdict: auth_pb2.Verdict) -> Verdict:
         verdict.cache_ttl.ToMicroseconds() / 1e6,
         verdict.revision,
         verdict.missing,
+        verdict.retry_after.ToMicroseconds() / 1e6,
+        verdict.remaining_uses if verdict.HasField("remaining_uses") else None,
     )

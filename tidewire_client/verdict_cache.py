@@ -46,8 +46,10 @@ class VerdictCache:
         return verdict
 
     def put(self, question: Hashable, verdict: Verdict) -> bool:
-        """Keep an answer; says if it was kept: not without a key, and not if the key changed since it was made."""
-        if not verdict.key_id or self.outdated(verdict):
+        """Keep an answer; says if it was kept: not without a key, not if the key changed since it was made, and
+        not if it is good for one use only.
+        """
+        if not verdict.key_id or not verdict.reusable or self.outdated(verdict):
             return False
         if verdict.code not in (VerdictCode.VALID, VerdictCode.INSUFFICIENT_PERMISSIONS, VerdictCode.FORBIDDEN):
             return False
@@ -60,7 +62,7 @@ class VerdictCache:
 
     def outdated(self, verdict: Verdict) -> bool:
         """Say if the verdict's key changed after the verdict was made."""
-        return verdict.revision < self._changed.get(verdict.key_id, self._floor)
+        return bool(verdict.key_id) and verdict.revision < max(self._changed.get(verdict.key_id, 0), self._floor)
 
     def change(self, key_id: str, revision: int) -> None:
         """Forget all that is known of a key, and take nothing made before `revision` for it."""
@@ -71,8 +73,9 @@ class VerdictCache:
             # What is forgotten here is guarded by a floor for all keys instead.
             self._floor = max(self._floor, self._changed.popitem(last=False)[1])
 
-    def clear(self) -> None:
-        """Forget all verdicts."""
+    def clear(self, revision: int = 0) -> None:
+        """Forget all verdicts, and take nothing made before `revision`, whatever its key."""
+        self._floor = max(self._floor, revision)
         self._entries.clear()
         self._of_key.clear()
 

@@ -2,55 +2,40 @@
 
 A verdict that is cached is used while the watch of key changes is fresh. When the watch is silent for too long, every use is
 verified again; when the auth service cannot be reached, keys that are known to be good go on for a bounded time, and unknown
-ones raise. Never does an unknown key pass.
+ones raise. Never does an unknown key pass. A verdict that is good for one use only is neither cached nor shared.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
-import hmac
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Hashable
-from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import grpc
 from tidewire.auth.v1 import auth_pb2, auth_pb2_grpc
 
-from service_runtime.grpc_channel import bearer, open_channel
+from service_runtime.grpc_channel import ClientTls, bearer, open_channel
 from service_runtime.tasks import end_tasks
-from tidewire_client.errors import ServiceTimeout, ServiceUnavailable, from_rpc
+from tidewire_client.errors import InvalidRequest, ServiceTimeout, ServiceUnavailable, from_rpc
+from tidewire_client.flights import Flights
 from tidewire_client.key_watch import KeyChanged, KeyWatch
 from tidewire_client.retry import call_with_retry
 from tidewire_client.verdict import Verdict, VerdictCode, verdict_of
 from tidewire_client.verdict_cache import VerdictCache
+from tidewire_client.verification_batches import VerificationBatches
+from tidewire_client.verifier_stats import VerifierStats
 
 __all__ = ["KeyChanged", "KeyVerifier", "VerifierStats"]
 
 # As long as the longest key that the auth service knows: what is longer is none, and not worth a place in a batch.
 MAX_KEY_CHARS: Final = 128
-MAX_BATCH: Final = 256
+DIGEST_BYTES: Final = 16
 MAX_WAITING: Final = 10_000
 MAX_REPEATS: Final = 5
-
-Asked = tuple[auth_pb2.VerifyKeyRequest, "asyncio.Future[Verdict]"]
-
-
-@dataclass(slots=True)
-class VerifierStats:
-    """What happened since the start; read when metrics are scraped."""
-
-    hits: int = 0
-    misses: int = 0
-    calls: int = 0
-    batched: int = 0
-    stale_uses: int = 0
-    refused_unavailable: int = 0
-    fills_rejected: int = 0
-    changes: int = 0
-    resyncs: int = 0
 
 
 class KeyVerifier:
@@ -58,8 +43,9 @@ class KeyVerifier:
 
     Args:
         auth_target: gRPC target of the auth services.
-        service_token: The caller's credential.
-        credentials: For TLS; None: plain text.
+        service_token: The caller's credential: the service token, or an API key with the permissions `admin:verify`,
+            `admin:check` and `admin:watch`; empty: `credentials` hold a client certificate that the service knows.
+        credentials: For TLS: fixed ones, or `TlsFiles`, which are read again when they change; None: plain text.
         deadline_s: For each verification, retries included, in seconds; an attempt gets half of it, so that an auth service
             that hangs is not the only one that is asked.
         cache_size: Verdicts kept at most.
@@ -75,8 +61,8 @@ class KeyVerifier:
         self,
         auth_target: str,
         *,
-        service_token: str,
-        credentials: grpc.ChannelCredentials | None = None,
+        service_token: str = "",
+        credentials: ClientTls | None = None,
         deadline_s: float = 2.0,
         cache_size: int = 10_000,
         stale_after_s: float = 5.0,
@@ -87,21 +73,23 @@ class KeyVerifier:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.stats = VerifierStats()
-        self._channel = open_channel(auth_target, credentials)
+        self._open = functools.partial(open_channel, auth_target, credentials)
+        self._channel = self._open()
         self._stub = auth_pb2_grpc.AuthServiceStub(self._channel)
-        self._metadata = bearer(service_token)
+        self._retiring: set[asyncio.Task[None]] = set()
+        self._metadata = bearer(service_token) if service_token else ()
         self._deadline_s = deadline_s
         self._attempt_s = deadline_s / 2
         self._grace_s = stale_after_s + outage_grace_s
         self._on_change = on_change
         self._on_resync = on_resync
         self._now = now
-        self._pepper = secrets.token_bytes(32)
+        # A copy of it takes the key in half the time that a hash made anew takes.
+        self._hash = hashlib.blake2b(key=secrets.token_bytes(32), digest_size=DIGEST_BYTES)
         self._cache = VerdictCache(cache_size)
-        self._flights: dict[Hashable, asyncio.Task[Verdict]] = {}
-        self._queue: list[Asked] = []
-        self._batch: asyncio.Task[None] | None = None
-        self._watch = KeyWatch(self._stub, self._metadata, self, silence_s=stale_after_s, monotonic=monotonic)
+        self._flights = Flights(MAX_WAITING)
+        self._batches = VerificationBatches(self._verify_keys, self.stats)
+        self._watch = KeyWatch(lambda: self._stub, self._metadata, self, silence_s=stale_after_s, monotonic=monotonic)
         self._watch_task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -110,9 +98,11 @@ class KeyVerifier:
 
     async def close(self) -> None:
         """Stop watching, and close the channel."""
-        await end_tasks(
-            *(task for task in (self._watch_task, self._batch, *self._flights.values()) if task is not None)
-        )
+        if self._watch_task is not None:
+            await end_tasks(self._watch_task)
+        await self._batches.close()
+        await self._flights.close()
+        await end_tasks(*self._retiring)
         await self._channel.close()
 
     @property
@@ -120,24 +110,87 @@ class KeyVerifier:
         """Cached verdicts may be used."""
         return self._watch.fresh
 
-    async def verify(self, api_key: str, *, domain: str = "", workspace: str = "") -> Verdict:
-        """Verify a key.
+    async def verify(
+        self,
+        api_key: str,
+        *,
+        domain: str = "",
+        workspace: str = "",
+        action: str = "",
+        channel: str = "",
+        client_address: str = "",
+    ) -> Verdict:
+        """Verify a key, and charge the use to it if its uses are counted.
 
         Args:
             api_key: The whole key; kept nowhere, only a digest under a secret of this process.
             domain: Where it is wanted; empty: not checked.
             workspace: Where it is wanted; empty: not checked.
+            action: What it is wanted for; empty: not checked.
+            channel: Of that action.
+            client_address: The IP address that the key came from; failed attempts are counted by it. Empty: not known.
 
         Raises:
             ServiceUnavailable: The auth service is away, and the key is not known to be good.
             ServiceTimeout: It did not answer in time, and the key is not known to be good.
+            InvalidRequest: A field breaks a rule of the contract.
         """
         if len(api_key) > MAX_KEY_CHARS or not api_key.isascii():
             return Verdict(VerdictCode.NOT_FOUND)
-        digest = hmac.digest(self._pepper, api_key.encode(), hashlib.sha256)
-        question = (digest, domain, workspace)
-        request = auth_pb2.VerifyKeyRequest(api_key=api_key, domain=domain, workspace=workspace)
-        return await self._ask(question, lambda: self._verify_in_batch(request))
+        question = (self._digest(api_key), domain, workspace, action, channel)
+        known = self._cache.get(question, self._now())
+        if known is not None and self._watch.fresh:
+            self.stats.hits += 1
+            return known
+        request = auth_pb2.VerifyKeyRequest(
+            api_key=api_key,
+            domain=domain,
+            workspace=workspace,
+            action=action,
+            channel=channel,
+            client_address=client_address,
+        )
+        return await self._verify(known, question, request)
+
+    async def introspect(
+        self,
+        api_key: str,
+        *,
+        domain: str = "",
+        workspace: str = "",
+        action: str = "",
+        channel: str = "",
+        client_address: str = "",
+    ) -> Verdict:
+        """Return what `verify` would say now, asked anew each time; nothing is charged.
+
+        Args:
+            api_key: The whole key; kept nowhere.
+            domain: Where it would be wanted; empty: not checked.
+            workspace: Where it would be wanted; empty: not checked.
+            action: What it would be wanted for; empty: not checked.
+            channel: Of that action.
+            client_address: The IP address that the key came from. Empty: not known.
+
+        Raises:
+            TidewireError: There is no answer.
+        """
+        if len(api_key) > MAX_KEY_CHARS or not api_key.isascii():
+            return Verdict(VerdictCode.NOT_FOUND)
+        request = auth_pb2.IntrospectKeyRequest(
+            api_key=api_key,
+            domain=domain,
+            workspace=workspace,
+            action=action,
+            channel=channel,
+            client_address=client_address,
+        )
+        self.stats.calls += 1
+        try:
+            answer = await self._retried("IntrospectKey", request)
+        except grpc.aio.AioRpcError as exc:
+            raise from_rpc(exc, "auth") from None
+        return verdict_of(answer.verdict)
 
     async def check(self, key_id: str, action: str, channel: str, domain: str = "", workspace: str = "") -> Verdict:
         """Decide if the holder of a verified key may do something; an empty action asks only if the key is still good.
@@ -145,11 +198,17 @@ class KeyVerifier:
         Raises:
             ServiceUnavailable: The auth service is away, and the answer is not known.
             ServiceTimeout: It did not answer in time, and the answer is not known.
+            InvalidRequest: A field breaks a rule of the contract.
         """
+        question = (key_id, action, channel, domain, workspace)
+        known = self._cache.get(question, self._now())
+        if known is not None and self._watch.fresh:
+            self.stats.hits += 1
+            return known
         request = auth_pb2.CheckPermissionRequest(
             key_id=key_id, action=action, channel=channel, domain=domain, workspace=workspace
         )
-        return await self._ask((key_id, action, channel, domain, workspace), lambda: self._check(request))
+        return await self._ask(known, question, lambda: self._answer(question, lambda: self._check(request)))
 
     def check_cached(self, key_id: str, action: str, channel: str, domain: str, workspace: str) -> Verdict | None:
         """Return a decision that needs no call; None if one is needed."""
@@ -174,55 +233,65 @@ class KeyVerifier:
         """Forget all: changes were missed."""
         self._cache.clear()
 
-    def resync(self) -> None:
+    def resync(self, revision: int) -> None:
         """Forget all: changes were missed."""
         self.stats.resyncs += 1
-        self._cache.clear()
+        self._cache.clear(revision)
         if self._on_resync is not None:
             self._on_resync()
 
+    def silent(self) -> None:
+        """Ask over a new connection from now on: the one of the watch may lead nowhere."""
+        self.stats.silences += 1
+        old, self._channel = self._channel, self._open()
+        self._stub = auth_pb2_grpc.AuthServiceStub(self._channel)
+        # What is under way over the old one has its time to end.
+        task = asyncio.create_task(old.close(self._deadline_s))
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
+
     # Asking.
 
-    async def _ask(self, question: Hashable, call: Callable[[], Awaitable[Verdict]]) -> Verdict:
-        known = self._cache.get(question, self._now())
-        if known is not None and self._watch.fresh:
-            self.stats.hits += 1
-            return known
+    def _digest(self, api_key: str) -> bytes:
+        hashed = self._hash.copy()
+        hashed.update(api_key.encode())
+        return hashed.digest()
+
+    async def _ask(self, known: Verdict | None, flight: Hashable, call: Callable[[], Awaitable[Verdict]]) -> Verdict:
         if known is not None and self._watch.broken and self._may_go_on(known):
             self.stats.stale_uses += 1
             return known
         self.stats.misses += 1
-        flight = self._flights.get(question)
-        if flight is None:
-            if len(self._flights) >= MAX_WAITING:
-                self.stats.refused_unavailable += 1
-                raise ServiceUnavailable("too many verifications are waiting")
-            flight = self._flights[question] = asyncio.ensure_future(self._fly(question, call))
         try:
-            return await asyncio.shield(flight)
+            return await self._flights.ask(flight, call)
         except grpc.aio.AioRpcError as exc:
-            if known is not None and self._may_go_on(known):
-                self.stats.stale_uses += 1
-                return known
-            self.stats.refused_unavailable += 1
             problem = from_rpc(exc, "auth")
-            if isinstance(problem, ServiceTimeout):
-                raise problem from None
-            raise ServiceUnavailable(str(problem), reason=problem.reason) from None
+        except ServiceUnavailable as exc:
+            problem = exc
+        if isinstance(problem, InvalidRequest):
+            raise problem
+        if known is not None and self._may_go_on(known):
+            self.stats.stale_uses += 1
+            return known
+        self.stats.refused_unavailable += 1
+        if isinstance(problem, ServiceTimeout):
+            raise problem
+        raise ServiceUnavailable(str(problem), reason=problem.reason)
 
-    async def _fly(self, question: Hashable, call: Callable[[], Awaitable[Verdict]]) -> Verdict:
-        try:
+    async def _verify(self, known: Verdict | None, question: Hashable, request: auth_pb2.VerifyKeyRequest) -> Verdict:
+        flight = (question, request.client_address)
+        return await self._ask(known, flight, lambda: self._answer(question, lambda: self._batches.verify(request)))
+
+    async def _answer(self, question: Hashable, call: Callable[[], Awaitable[Verdict]]) -> Verdict:
+        verdict = await call()
+        for _ in range(MAX_REPEATS):
+            if not self._cache.outdated(verdict):
+                break
+            # A change of the key overtook the answer: it must be asked for again.
+            self.stats.fills_rejected += 1
             verdict = await call()
-            for _ in range(MAX_REPEATS):
-                if not self._cache.outdated(verdict):
-                    break
-                # A change of the key overtook the answer: it must be asked for again.
-                self.stats.fills_rejected += 1
-                verdict = await call()
-            self._cache.put(question, verdict)
-            return verdict
-        finally:
-            del self._flights[question]
+        self._cache.put(question, verdict)
+        return verdict
 
     def _may_go_on(self, known: Verdict) -> bool:
         """A key known to be good goes on for a while when the auth service is away."""
@@ -230,55 +299,16 @@ class KeyVerifier:
 
     async def _check(self, request: auth_pb2.CheckPermissionRequest) -> Verdict:
         self.stats.calls += 1
-        answer = await call_with_retry(
-            lambda timeout: self._stub.CheckPermission(request, metadata=self._metadata, timeout=timeout),
+        return verdict_of((await self._retried("CheckPermission", request)).verdict)
+
+    async def _verify_keys(self, request: auth_pb2.VerifyKeysRequest) -> auth_pb2.VerifyKeysResponse:
+        answer: auth_pb2.VerifyKeysResponse = await self._retried("VerifyKeys", request)
+        return answer
+
+    async def _retried(self, method: str, request: Any) -> Any:
+        """Call until there is an answer; an attempt after the connection was given up goes over the new one."""
+        return await call_with_retry(
+            lambda timeout_s: getattr(self._stub, method)(request, metadata=self._metadata, timeout=timeout_s),
             self._deadline_s,
             attempt_s=self._attempt_s,
         )
-        return verdict_of(answer.verdict)
-
-    async def _verify_in_batch(self, request: auth_pb2.VerifyKeyRequest) -> Verdict:
-        """Verify together with whoever asks while a batch is under way."""
-        future: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
-        self._queue.append((request, future))
-        if self._batch is None or self._batch.done():
-            self._batch = asyncio.create_task(self._run_batches())
-        return await future
-
-    async def _run_batches(self) -> None:
-        while self._queue:
-            batch, self._queue = self._queue[:MAX_BATCH], self._queue[MAX_BATCH:]
-            await self._run_batch(batch)
-
-    async def _run_batch(self, batch: list[Asked]) -> None:
-        self.stats.calls += 1
-        self.stats.batched += len(batch)
-        request = auth_pb2.VerifyKeysRequest(requests=[one for one, _ in batch])
-        try:
-            answer = await call_with_retry(self._verify_call(request), self._deadline_s, attempt_s=self._attempt_s)
-        except grpc.aio.AioRpcError as exc:
-            if exc.code() is grpc.StatusCode.INVALID_ARGUMENT and len(batch) > 1:
-                # One of them is refused as such: the others must not suffer for it.
-                half = len(batch) // 2
-                await self._run_batch(batch[:half])
-                await self._run_batch(batch[half:])
-                return
-            _fail(batch, exc)
-            return
-        if len(answer.verdicts) != len(batch):
-            _fail(batch, ServiceUnavailable("the auth service did not answer every question"))
-            return
-        for (_, future), verdict in zip(batch, answer.verdicts, strict=True):
-            if not future.done():
-                future.set_result(verdict_of(verdict))
-
-    def _verify_call(
-        self, request: auth_pb2.VerifyKeysRequest
-    ) -> Callable[[float], Awaitable[auth_pb2.VerifyKeysResponse]]:
-        return lambda timeout: self._stub.VerifyKeys(request, metadata=self._metadata, timeout=timeout)
-
-
-def _fail(batch: list[Asked], problem: Exception) -> None:
-    for _, future in batch:
-        if not future.done():
-            future.set_exception(problem)

@@ -20,17 +20,20 @@ from service_runtime.grpc_server import PortTakenError
 from service_runtime.logs import get_logger
 from service_runtime.process import announce_ready
 from service_runtime.tasks import end_tasks
-from service_runtime.tls import channel_credentials
+from service_runtime.tls import client_tls
+from service_runtime.tls_files import RELOADS
 from tidewire_client.retry import backoff_s
 from tidewire_client.verifier import KeyVerifier
 from ws_edge.adapters.canary import Canary
-from ws_edge.adapters.edge_listener import EdgeListener, KeyWatcher
+from ws_edge.adapters.client_address import ClientAddresses
+from ws_edge.adapters.edge_listener import EdgeListener
 from ws_edge.adapters.grpc_session_stream import SessionStream
 from ws_edge.adapters.grpc_threads import ThreadsClient
 from ws_edge.adapters.http_operations import Operations
 from ws_edge.adapters.http_origin import OriginPolicy
 from ws_edge.adapters.http_threads import ThreadsApi
 from ws_edge.adapters.http_websocket import WebSocketEndpoint
+from ws_edge.adapters.key_watcher import KeyWatcher
 from ws_edge.adapters.keys_client import VerifiedKeys
 from ws_edge.adapters.metrics_prometheus import EdgeCollector
 from ws_edge.core.gateway import Gateway
@@ -68,10 +71,10 @@ class Edge:
 
     def __init__(self, settings: EdgeSettings) -> None:
         self._settings = settings
-        credentials = channel_credentials(settings)
+        tls = client_tls(settings)
         token = settings.service_token_value()
         # A stream stays where it is while its session service cannot serve for a moment; it is attached only to one that can.
-        self._channel = open_channel(settings.session_target, credentials, only_serving=True)
+        self._channel = open_channel(settings.session_target, tls, only_serving=True)
         self._stream = SessionStream(
             self._channel,
             service_token=token,
@@ -84,7 +87,7 @@ class Edge:
         self._verifier = KeyVerifier(
             settings.auth_target,
             service_token=token,
-            credentials=credentials,
+            credentials=tls,
             deadline_s=settings.auth_deadline_s,
             stale_after_s=settings.verdict_stale_s,
             outage_grace_s=settings.auth_outage_grace_s,
@@ -113,9 +116,10 @@ class Edge:
             patience_s=2.5 * settings.canary_interval_s,
         )
         self._threads = ThreadsClient(
-            settings.session_target, credentials, service_token=token, deadline_s=settings.session_deadline_s
+            settings.session_target, tls, service_token=token, deadline_s=settings.session_deadline_s
         )
-        self._threads_api = ThreadsApi(self._threads, keys, clock, new_id, settings.max_message_bytes)
+        self._addresses = ClientAddresses(settings.proxies)
+        self._threads_api = ThreadsApi(self._threads, keys, clock, new_id, settings.max_message_bytes, self._addresses)
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set, then drain."""
@@ -138,7 +142,6 @@ class Edge:
         tasks = [
             asyncio.create_task(self._canary.run()),
             asyncio.create_task(self._watcher.run()),
-            asyncio.create_task(self._close_expired()),
         ]
         try:
             yield
@@ -164,6 +167,7 @@ class Edge:
         endpoint = WebSocketEndpoint(
             self._gateway,
             origins,
+            self._addresses,
             heartbeat_s=settings.heartbeat_s,
             auth_timeout_s=settings.auth_timeout_s,
             max_frame_bytes=settings.max_frame_bytes,
@@ -172,6 +176,7 @@ class Edge:
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
+        registry.register(RELOADS)
         registry.register(EdgeCollector(self._gateway, self._stream, self._canary, self._verifier.stats))
         operations = Operations(self._gateway, self._canary, registry)
         application = web.Application(middlewares=[origins.cors], client_max_size=settings.max_frame_bytes)
@@ -188,12 +193,6 @@ class Edge:
         if settings.serves_debug:
             application.add_routes([web.get("/debug/client_{client_id}", endpoint.debug, allow_head=False)])
         return application
-
-    async def _close_expired(self) -> None:
-        """Close connections whose key's time is over, within half a second."""
-        while True:
-            await asyncio.sleep(0.5)
-            self._gateway.close_expired()
 
     async def _drain(self) -> None:
         """Stop as `design.md`, decision 12, has it: not ready, wait, then let clients go, oldest first, in batches."""

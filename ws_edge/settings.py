@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Self
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
 from service_runtime.settings import ServiceSettings, settings_config
 
@@ -26,6 +27,11 @@ class EdgeSettings(ServiceSettings):
         "auto",
         description="Pages that may connect, by comma; `*`: all; auto: http://localhost:5173 in development, none "
         "in production; the edge's own origin always may",
+    )
+    trusted_proxies: str = Field(
+        "127.0.0.0/8,::1",
+        description="Networks of the proxies before the edge, by comma: their X-Forwarded-For says where clients come "
+        "from, and failed attempts are never counted by their own addresses",
     )
     debug_endpoint: bool | None = Field(
         None, description="Serve /debug/client_{client_id}; not set: in development only"
@@ -134,6 +140,19 @@ class EdgeSettings(ServiceSettings):
         if self.mode == "production" and self.debug_endpoint:
             raise ValueError("debug_endpoint must be off in production mode")
         return self
+
+    @property
+    def proxies(self) -> list[str]:
+        """The networks of the trusted proxies."""
+        return [network.strip() for network in self.trusted_proxies.split(",") if network.strip()]
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_networks(cls, text: str) -> str:
+        for network in text.split(","):
+            if network.strip():
+                ipaddress.ip_network(network.strip())
+        return text
 
     @property
     def origins(self) -> list[str]:

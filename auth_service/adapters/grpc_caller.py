@@ -1,38 +1,30 @@
-"""Who calls, and may it: the service token, or an API key with the permission `admin:<group>`; and the frame of every method.
+"""Who calls, and may it; and the frame round every method.
 
-A method belongs to one group, and a caller is let in for that group or not. Each method of both services goes through
-`unary` or calls `Callers.admit` first; a test calls every one of them without a credential.
+A caller shows the service token, an API key with the permission `admin:<group>`, or no such thing but a client certificate
+that the settings name. A method belongs to one group (`Group`), and a caller is let in for that group or not. Each method
+of both services goes through `unary` or calls `Callers.admit` first; a test calls every one of them without a credential.
 """
 
-import enum
 import functools
 import hmac
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final, Protocol, TypeVar
 
 import grpc
 
 from auth_service.adapters.grpc_errors import end_with
-from auth_service.core.errors import CallerUnknownError
+from auth_service.core.callers import Certificates, Group
+from auth_service.core.errors import CallerNotAllowedError, CallerUnknownError
 from auth_service.core.verification import Use
 from auth_service.core.verifier import Verifier
-from service_runtime.grpc_channel import bearer_token
+from service_runtime.grpc_channel import bearer_token, shows_credential
+from service_runtime.peer_certificate import certificate_names
 
 ADMIN: Final = "admin"
 
 Context = grpc.aio.ServicerContext[Any, Any]
-
-
-class Group(enum.Enum):
-    """What a method is for; the values are those of the contracts (`auth/v1/auth.proto`, `auth/v1/admin.proto`)."""
-
-    VERIFY = "verify"
-    CHECK = "check"
-    WATCH = "watch"
-    READ_KEYS = "keys.read"
-    WRITE_KEYS = "keys.write"
-    READ_AUDIT = "audit.read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +49,15 @@ class Callers:
     Args:
         verifier: for callers that show an API key.
         service_token: the credential that services show each other.
+        certificates: what callers are let in for that show a client certificate and no other credential.
     """
 
-    def __init__(self, verifier: Verifier, service_token: str) -> None:
+    def __init__(
+        self, verifier: Verifier, service_token: str, certificates: Certificates = MappingProxyType({})
+    ) -> None:
         self._verifier = verifier
         self._service_token = service_token.encode()
+        self._certificates = certificates
 
     async def admit(self, context: Context, group: Group) -> Caller:
         """Return who calls.
@@ -74,7 +70,8 @@ class Callers:
             CallerUnknownError: no credential, or one that is not known or no longer good.
             CallerNotAllowedError: a known caller that may not call methods of this group.
         """
-        return await self.admit_token(bearer_token(context.invocation_metadata()), group)
+        token = bearer_token(context.invocation_metadata())
+        return self._by_certificate(context, group) if token is None else await self.admit_token(token, group)
 
     async def admit_token(self, token: str | None, group: Group) -> Caller:
         """Return who shows a credential; raises as `admit`.
@@ -89,6 +86,18 @@ class Callers:
             return SERVICE
         key_id = await self._verifier.admit(token, Use(action=ADMIN, channel=group.value))
         return Caller(f"key:{key_id}", key_id)
+
+    def _by_certificate(self, context: Context, group: Group) -> Caller:
+        """Let a caller in by its certificate. Who shows another credential, a wrong one too, is judged by that one alone."""
+        if shows_credential(context.invocation_metadata()):
+            raise CallerUnknownError("the credential of the call is not of the form authorization: Bearer <token>")
+        known = [name for name in certificate_names(context) if name in self._certificates]
+        for name in known:
+            if group in self._certificates[name]:
+                return Caller(f"certificate:{name}")
+        if known:
+            raise CallerNotAllowedError(f"the certificate of {known[0]} is not let in for {group.value}")
+        raise CallerUnknownError("the call carries no credential: authorization: Bearer <token>")
 
     async def admit_again(self, caller: Caller, group: Group) -> None:
         """Look again at the caller of a long stream; raises as `admit`."""

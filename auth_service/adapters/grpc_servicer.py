@@ -2,16 +2,16 @@
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from dataclasses import replace
 
 from tidewire.auth.v1 import auth_pb2, auth_pb2_grpc
 
 from auth_service.adapters import metrics
-from auth_service.adapters.grpc_caller import Caller, Callers, Context, Group, unary
+from auth_service.adapters.grpc_caller import Caller, Callers, Context, unary
 from auth_service.adapters.grpc_errors import end_with
 from auth_service.adapters.grpc_messages import CODES, use_of, verdict_message
 from auth_service.adapters.metrics import count_verdict
 from auth_service.adapters.watch_hub import Event, Reached, WatchHub
+from auth_service.core.callers import Group
 from auth_service.core.errors import InvalidFieldError
 from auth_service.core.ports import Change
 from auth_service.core.validation import check_batch, clean_key_id, clean_use
@@ -86,7 +86,7 @@ class AuthServicer(auth_pb2_grpc.AuthServiceServicer):
         revision = self._hub.seen_revision()
         if found.revision != revision:
             found.encoded = _encoded(
-                verdict_message(replace(found.verdict, revision=max(revision, found.record.revision)))
+                verdict_message(found.verdict._replace(revision=max(revision, found.record.revision)))
             )
             found.revision = revision
         return found.encoded

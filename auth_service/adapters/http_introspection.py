@@ -5,9 +5,9 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from auth_service.adapters.grpc_caller import Group
 from auth_service.adapters.http_caller import HttpCallers
 from auth_service.adapters.metrics import count_verdict
+from auth_service.core.callers import Group
 from auth_service.core.errors import InvalidFieldError
 from auth_service.core.external_authorization import once_each
 from auth_service.core.introspection import introspection

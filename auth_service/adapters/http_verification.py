@@ -7,10 +7,10 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 from tidewire.auth.v1 import auth_pb2
 
-from auth_service.adapters.grpc_caller import Group
 from auth_service.adapters.grpc_messages import use_of, verdict_message
 from auth_service.adapters.http_caller import HttpCallers
 from auth_service.adapters.metrics import count_verdict
+from auth_service.core.callers import Group
 from auth_service.core.errors import InvalidFieldError
 from auth_service.core.validation import clean_key_id, clean_use
 from auth_service.core.verification import Verdict

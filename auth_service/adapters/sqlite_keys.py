@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from typing import Any, Final, TypeVar
 
+from auth_service.adapters.sqlite_audit import SqliteAudit
+from auth_service.core.audit import AuditEntry, entry_of_change, entry_of_removal
 from auth_service.core.errors import (
     AlreadyBootstrappedError,
     KeyExistsError,
@@ -19,7 +21,7 @@ from auth_service.core.errors import (
 )
 from auth_service.core.keys import KeyLimits, KeyRecord, KeyState, VerificationRate
 from auth_service.core.permissions import PermissionSet
-from auth_service.core.ports import Change, KeyPage, RecordChange
+from auth_service.core.ports import Change, KeyPage, RecordChange, RecordRotation
 from auth_service.core.verification import VerdictCode, standing
 
 T = TypeVar("T")
@@ -75,53 +77,54 @@ class SqliteKeys:
     Args:
         connection: with the schema in place.
         change_log_size: entries of the change log that are kept.
+        audit_log_size: entries of the audit log that are kept.
     """
 
-    def __init__(self, connection: sqlite3.Connection, change_log_size: int) -> None:
+    def __init__(self, connection: sqlite3.Connection, change_log_size: int, audit_log_size: int) -> None:
         self._db = connection
         self._change_log_size = change_log_size
+        self._audit = SqliteAudit(connection, audit_log_size)
 
     def get(self, key_id: str) -> KeyRecord | None:
         """Read one key."""
         row = self._db.execute(_SELECT, (key_id,)).fetchone()
         return None if row is None else from_row(row)
 
-    def create(self, record: KeyRecord, *, first: bool = False) -> KeyRecord:
+    def create(self, record: KeyRecord, actor: str, *, first: bool = False) -> KeyRecord:
         """Store a new key; with `first`, only if none was ever stored so."""
         with self._transaction():
             if first:
                 if self._counter("bootstrapped"):
                     raise AlreadyBootstrappedError("the first admin key was made before")
                 self._set_counter("bootstrapped", 1)
-            if self.get(record.key_id) is not None:
-                raise KeyExistsError(record.key_id)
-            code = standing(record, record.update_ms)
-            stored = replace(record, revision=self._log(record.key_id, code))
-            self._db.execute(_INSERT, {**to_row(stored), "expiry_logged": int(code is VerdictCode.EXPIRED)})
-            return stored
+            return self._insert(record, actor)
 
-    def update(self, key_id: str, change: RecordChange) -> KeyRecord:
+    def update(self, key_id: str, change: RecordChange, actor: str) -> KeyRecord:
         """Change a key; a change that returns its argument writes nothing."""
         with self._transaction():
-            before = self.get(key_id)
-            if before is None:
-                raise KeyNotFoundError(key_id)
+            before = self._existing(key_id)
             after = change(before)
-            if after == before:
-                return before
-            code = standing(after, after.update_ms)
-            stored = replace(after, revision=self._log(key_id, code))
-            # An expiry that this very change has told of is not to be told again.
-            logged = self._expiry_logged(key_id) if after.expire_ms == before.expire_ms else 0
-            logged = 1 if code is VerdictCode.EXPIRED else logged
-            self._db.execute(_UPDATE, {**to_row(stored), "expiry_logged": logged})
-            return stored
+            return before if after == before else self._replace(before, after, actor)
 
-    def delete(self, key_id: str) -> None:
+    def rotate(self, key_id: str, rotation: RecordRotation, actor: str) -> tuple[KeyRecord, KeyRecord]:
+        """Change a key, and store the one that takes its place."""
+        with self._transaction():
+            before = self._existing(key_id)
+            old, new = rotation(before)
+            return self._replace(before, old, actor), self._insert(new, actor)
+
+    def delete(self, key_id: str, actor: str, reason: str, now_ms: int) -> None:
         """Remove a key for good."""
         with self._transaction():
-            if self._db.execute("DELETE FROM keys WHERE key_id = ?", (key_id,)).rowcount:
-                self._log(key_id, VerdictCode.NOT_FOUND)
+            before = self._existing(key_id)
+            self._db.execute("DELETE FROM keys WHERE key_id = ?", (key_id,))
+            self._db.execute("DELETE FROM uses WHERE key_id = ?", (key_id,))
+            revision = self._log(key_id, VerdictCode.NOT_FOUND)
+            self._audit.add(replace(entry_of_removal(before, actor, reason, now_ms), revision=revision))
+
+    def audit_entries(self, before: int, limit: int) -> list[AuditEntry]:
+        """Read the audit log, newest first."""
+        return self._audit.read(before, limit)
 
     def list_keys(self, after: int, limit: int, owner: str) -> KeyPage:
         """Read a page of keys, oldest first."""
@@ -130,8 +133,7 @@ class SqliteKeys:
         else:
             sql, given = f"{_PAGE} ORDER BY sequence LIMIT ?", (after, limit + 1)  # type: ignore[assignment]
         rows = self._db.execute(sql, given).fetchall()
-        shown = rows[:limit]
-        return KeyPage([from_row(row[1:]) for row in shown], shown[-1][0] if len(rows) > limit else None)
+        return KeyPage([(row[0], from_row(row[1:])) for row in rows[:limit]], more=len(rows) > limit)
 
     def development_key_ids(self) -> list[str]:
         """Return the ids of the development keys."""
@@ -210,6 +212,31 @@ class SqliteKeys:
         """Return the number that was noted last."""
         row = self._db.execute("SELECT value FROM counters WHERE name = 'canary'").fetchone()
         return None if row is None else int(row[0])
+
+    def _existing(self, key_id: str) -> KeyRecord:
+        record = self.get(key_id)
+        if record is None:
+            raise KeyNotFoundError(key_id)
+        return record
+
+    def _insert(self, record: KeyRecord, actor: str) -> KeyRecord:
+        if self.get(record.key_id) is not None:
+            raise KeyExistsError(record.key_id)
+        code = standing(record, record.update_ms)
+        stored = replace(record, revision=self._log(record.key_id, code))
+        self._db.execute(_INSERT, {**to_row(stored), "expiry_logged": int(code is VerdictCode.EXPIRED)})
+        self._audit.add(entry_of_change(None, stored, actor))
+        return stored
+
+    def _replace(self, before: KeyRecord, after: KeyRecord, actor: str) -> KeyRecord:
+        code = standing(after, after.update_ms)
+        stored = replace(after, revision=self._log(before.key_id, code))
+        # An expiry that this very change has told of is not to be told again.
+        logged = self._expiry_logged(before.key_id) if after.expire_ms == before.expire_ms else 0
+        logged = 1 if code is VerdictCode.EXPIRED else logged
+        self._db.execute(_UPDATE, {**to_row(stored), "expiry_logged": logged})
+        self._audit.add(entry_of_change(before, stored, actor))
+        return stored
 
     def _next_expiry(self) -> int | None:
         row = self._db.execute(

@@ -68,7 +68,6 @@ MIGRATIONS: Final = (
         before TEXT,
         after TEXT
     ) STRICT;
-    CREATE INDEX audit_by_key ON audit (key_id, revision);
     """,
 )
 

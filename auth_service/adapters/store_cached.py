@@ -8,8 +8,9 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
 from auth_service.adapters import metrics
+from auth_service.core.audit import SYSTEM, AuditEntry
 from auth_service.core.keys import KeyRecord
-from auth_service.core.ports import Change, KeyPage, KeyStore, RecordChange
+from auth_service.core.ports import Change, KeyPage, KeyStore, RecordChange, RecordRotation
 
 
 class CachedKeyStore:
@@ -58,27 +59,38 @@ class CachedKeyStore:
                 self._records.popitem(last=False)
         return record
 
-    async def create(self, record: KeyRecord) -> KeyRecord:
+    async def create(self, record: KeyRecord, *, actor: str = SYSTEM) -> KeyRecord:
         """Store a new key."""
-        return await self._store.create(record)
+        return await self._store.create(record, actor=actor)
 
     async def create_first(self, record: KeyRecord) -> KeyRecord:
         """Store the first admin key."""
         return await self._store.create_first(record)
 
-    async def update(self, key_id: str, change: RecordChange) -> KeyRecord:
+    async def update(self, key_id: str, change: RecordChange, *, actor: str = SYSTEM) -> KeyRecord:
         """Change a key, and forget what was remembered of it, also when it is not known if the change was made."""
         try:
-            return await self._store.update(key_id, change)
+            return await self._store.update(key_id, change, actor=actor)
         finally:
             self.forget(key_id)
 
-    async def delete(self, key_id: str) -> None:
-        """Remove a key for good."""
+    async def rotate(self, key_id: str, rotation: RecordRotation, *, actor: str) -> tuple[KeyRecord, KeyRecord]:
+        """Rotate a key, and forget what was remembered of it."""
         try:
-            await self._store.delete(key_id)
+            return await self._store.rotate(key_id, rotation, actor=actor)
         finally:
             self.forget(key_id)
+
+    async def delete(self, key_id: str, *, now_ms: int, actor: str = SYSTEM, reason: str = "") -> None:
+        """Remove a key for good."""
+        try:
+            await self._store.delete(key_id, now_ms=now_ms, actor=actor, reason=reason)
+        finally:
+            self.forget(key_id)
+
+    async def audit_entries(self, *, before: int, limit: int) -> Sequence[AuditEntry]:
+        """Read the audit log."""
+        return await self._store.audit_entries(before=before, limit=limit)
 
     async def list_keys(self, *, after: int, limit: int, owner: str) -> KeyPage:
         """Read a page of keys."""

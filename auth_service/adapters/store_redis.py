@@ -8,11 +8,14 @@ All keys lie in one hash slot.
 import asyncio
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
+from auth_service.adapters.record_json import entry_from_text, entry_to_text
 from auth_service.adapters.redis_calls import STAMP_BYTES, RedisCalls
+from auth_service.adapters.redis_master import Words
 from auth_service.adapters.redis_records import from_value, to_body
+from auth_service.core.audit import SYSTEM, AuditEntry, entry_of_change, entry_of_removal
 from auth_service.core.errors import (
     AlreadyBootstrappedError,
     KeyExistsError,
@@ -22,12 +25,12 @@ from auth_service.core.errors import (
     StoreUnavailableError,
 )
 from auth_service.core.keys import KeyRecord, same_hash
-from auth_service.core.ports import Change, KeyPage, RecordChange
+from auth_service.core.ports import Change, KeyPage, RecordChange, RecordRotation
 from auth_service.core.verification import VerdictCode, standing
 from service_runtime.redis_address import RedisAddress
 
 # What `change_log.lua` writes.
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 # Expiries logged by one script at most, so that others do not wait long.
 _EXPIRIES_AT_ONCE: Final = 500
 # Canaries of services that have ended go after this time.
@@ -42,6 +45,7 @@ class RedisKeyStore:
         namespace: begins the name of every key.
         timeout_s: how long a call may take, waiting included.
         change_log_size: entries of the change log that are kept.
+        audit_log_size: entries of the audit log that are kept.
         wait_replicas: replicas that must have a change of a key before it is confirmed.
     """
 
@@ -52,11 +56,13 @@ class RedisKeyStore:
         namespace: str,
         timeout_s: float,
         change_log_size: int,
+        audit_log_size: int,
         wait_replicas: int = 0,
     ) -> None:
         self._change_log_size = change_log_size
+        self._audit_log_size = audit_log_size
         self._prefix = f"{{{namespace}:auth}}:"
-        self._meta, self._log = self._key("meta"), self._key("log")
+        self._meta, self._log, self._audit = self._key("meta"), self._key("log"), self._key("audit")
         self._calls = RedisCalls(address, [self._meta, self._log], timeout_s=timeout_s, wait_replicas=wait_replicas)
         self._records, self._order = self._key("records"), self._key("order")
         self._expiries, self._development = self._key("expiries"), self._key("development")
@@ -104,21 +110,33 @@ class RedisKeyStore:
         value = await self._calls.within_deadline(self._value(key_id))
         return from_value(value) if value else None
 
-    async def create(self, record: KeyRecord) -> KeyRecord:
+    async def create(self, record: KeyRecord, *, actor: str = SYSTEM) -> KeyRecord:
         """Store a new key."""
-        return await self._calls.within_deadline(self._create(record, first=False))
+        return await self._calls.within_deadline(self._create(_Put(None, b"", record), actor, first=False))
 
     async def create_first(self, record: KeyRecord) -> KeyRecord:
         """Store the first admin key."""
-        return await self._calls.within_deadline(self._create(record, first=True))
+        return await self._calls.within_deadline(self._create(_Put(None, b"", record), SYSTEM, first=True))
 
-    async def update(self, key_id: str, change: RecordChange) -> KeyRecord:
+    async def update(self, key_id: str, change: RecordChange, *, actor: str = SYSTEM) -> KeyRecord:
         """Change a key; `change` runs again when another process came between."""
-        return await self._calls.within_deadline(self._update(key_id, change))
+        return await self._calls.within_deadline(self._update(key_id, change, actor))
 
-    async def delete(self, key_id: str) -> None:
+    async def rotate(self, key_id: str, rotation: RecordRotation, *, actor: str) -> tuple[KeyRecord, KeyRecord]:
+        """Change a key, and store the one that takes its place; `rotation` may run again, as `change` in `update`."""
+        return await self._calls.within_deadline(self._rotate(key_id, rotation, actor))
+
+    async def delete(self, key_id: str, *, now_ms: int, actor: str = SYSTEM, reason: str = "") -> None:
         """Remove a key for good."""
-        await self._calls.within_deadline(self._delete(key_id))
+        await self._calls.within_deadline(self._delete(key_id, actor, reason, now_ms))
+
+    async def audit_entries(self, *, before: int, limit: int) -> Sequence[AuditEntry]:
+        """Read the audit log."""
+        start = f"({before}-0" if before else "+"
+        found = await self._calls.within_deadline(
+            self._calls.command("XREVRANGE", self._audit, start, "-", "COUNT", limit)
+        )
+        return [entry_from_text(_fields_of(pairs)[b"entry"], _revision_of(entry_id)) for entry_id, pairs in found]
 
     async def list_keys(self, *, after: int, limit: int, owner: str) -> KeyPage:
         """Read a page of keys."""
@@ -127,9 +145,7 @@ class RedisKeyStore:
             self._calls.script("page", [index, self._records], [after, limit + 1])
         )
         rows = list(zip(found[::2], found[1::2], strict=True))
-        shown = rows[:limit]
-        records = [from_value(value) for _, value in shown if value]
-        return KeyPage(records, int(shown[-1][0]) if len(rows) > limit else None)
+        return KeyPage([(int(at), from_value(value)) for at, value in rows[:limit]], more=len(rows) > limit)
 
     async def development_key_ids(self) -> Sequence[str]:
         """Return the ids of the development keys."""
@@ -208,77 +224,79 @@ class RedisKeyStore:
         found = await self._calls.command("GET", self._canary)
         return None if found is None else int(found)
 
-    async def _create(self, record: KeyRecord, *, first: bool) -> KeyRecord:
-        stored = await self._put(None, b"", record, first=first)
+    async def _create(self, put: "_Put", actor: str, *, first: bool) -> KeyRecord:
+        stored = await self._put(put, actor=actor, first=first)
         if stored is None:
-            raise KeyExistsError(record.key_id)
-        return stored
+            raise KeyExistsError(put.after.key_id)
+        return stored[0]
 
-    async def _update(self, key_id: str, change: RecordChange) -> KeyRecord:
+    async def _update(self, key_id: str, change: RecordChange, actor: str) -> KeyRecord:
         async with self._changing:
             while True:
-                value = await self._value(key_id)
-                if not value:
-                    raise KeyNotFoundError(key_id)
+                value = await self._existing(key_id)
                 before = from_value(value)
                 after = change(before)
                 if after == before:
                     if await self._confirmed(key_id, value):
                         return before
                     continue
-                stored = await self._put(before, value, after)
+                stored = await self._put(_Put(before, value, after), actor=actor)
                 if stored is not None:
-                    return stored
+                    return stored[0]
 
-    async def _put(
-        self, before: KeyRecord | None, value: bytes, after: KeyRecord, *, first: bool = False
-    ) -> KeyRecord | None:
-        """Store a record if it is still what was read; return it with its revision, or None if it is not."""
-        code = standing(after, after.update_ms)
-        owners = [self._owner(before.owner if before else after.owner), self._owner(after.owner)]
-        indexes = [self._expiries, self._development, self._pepper_uses, *owners]
-        outcome, revision = await self._calls.change(
-            "put",
-            [self._meta, self._log, self._records, self._order, *indexes],
-            [
-                after.key_id,
-                value,
-                to_body(after),
-                code.value,
-                secrets.token_hex(STAMP_BYTES),
-                self._change_log_size,
-                int(first),
-                _expiry_to_log(before, after, code),
-                int(after.development),
-                before.pepper_version if before else "",
-                after.pepper_version,
-            ],
-        )
+    async def _rotate(self, key_id: str, rotation: RecordRotation, actor: str) -> tuple[KeyRecord, KeyRecord]:
+        async with self._changing:
+            while True:
+                value = await self._existing(key_id)
+                before = from_value(value)
+                old, new = rotation(before)
+                stored = await self._put(_Put(before, value, old), _Put(None, b"", new), actor=actor)
+                if stored is not None:
+                    return stored[0], stored[1]
+                if await self._value(new.key_id):
+                    raise KeyExistsError(new.key_id)
+
+    async def _put(self, *puts: "_Put", actor: str, first: bool = False) -> list[KeyRecord] | None:
+        """Store records if each still is what was read; return them with their revisions, or None if one is not."""
+        names = [self._meta, self._log, self._audit, self._records, self._order]
+        names += [self._expiries, self._development, self._pepper_uses]
+        arguments: list[Words] = [self._change_log_size, self._audit_log_size, int(first)]
+        for put in puts:
+            names += [self._owner((put.before or put.after).owner), self._owner(put.after.owner)]
+            arguments += put.arguments(actor)
+        outcome, *revisions = await self._calls.change("put", names, arguments)
         if outcome == b"bootstrapped":
             raise AlreadyBootstrappedError("the first admin key was made before")
-        return replace(after, revision=int(revision)) if outcome == b"done" else None
+        if outcome != b"done":
+            return None
+        return [replace(put.after, revision=int(revision)) for put, revision in zip(puts, revisions, strict=True)]
 
-    async def _delete(self, key_id: str) -> None:
+    async def _delete(self, key_id: str, actor: str, reason: str, now_ms: int) -> None:
         async with self._changing:
             while True:
                 value = await self._value(key_id)
-                if await (self._remove(key_id, value) if value else self._confirmed(key_id, b"")):
+                if not value:
+                    if await self._confirmed(key_id, b""):
+                        raise KeyNotFoundError(key_id)
+                elif await self._remove(value, entry_of_removal(from_value(value), actor, reason, now_ms)):
                     return
 
-    async def _remove(self, key_id: str, value: bytes) -> bool:
+    async def _remove(self, value: bytes, entry: AuditEntry) -> bool:
         """Remove a record if it is still what was read; return whether it was."""
         record = from_value(value)
-        indexes = [self._expiries, self._development, self._pepper_uses, self._owner(record.owner)]
-        outcome, _ = await self._calls.change(
+        indexes = [self._order, self._expiries, self._development, self._pepper_uses, self._owner(record.owner)]
+        outcome, *_ = await self._calls.change(
             "remove",
-            [self._meta, self._log, self._records, self._order, *indexes],
+            [self._meta, self._log, self._audit, self._records, *indexes, self._key(f"uses:{record.key_id}")],
             [
-                key_id,
+                self._change_log_size,
+                self._audit_log_size,
+                record.key_id,
                 value,
                 VerdictCode.NOT_FOUND.value,
                 secrets.token_hex(STAMP_BYTES),
-                self._change_log_size,
                 record.pepper_version,
+                entry_to_text(entry),
             ],
         )
         return bool(outcome == b"done")
@@ -304,6 +322,12 @@ class RedisKeyStore:
         outcome, _ = await self._calls.change("confirm", [self._meta, self._log, self._records], [key_id, value])
         return bool(outcome == b"done")
 
+    async def _existing(self, key_id: str) -> bytes:
+        value = await self._value(key_id)
+        if not value:
+            raise KeyNotFoundError(key_id)
+        return value
+
     async def _value(self, key_id: str) -> bytes | None:
         value: bytes | None = await self._calls.command("HGET", self._records, key_id)
         return value
@@ -320,6 +344,32 @@ class RedisKeyStore:
 
     def _owner(self, owner: str) -> str:
         return self._key(f"owner:{owner}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Put:
+    """A record to be stored: what was read before (None and nothing for a new one), and what it shall be."""
+
+    before: KeyRecord | None
+    value: bytes
+    after: KeyRecord
+
+    def arguments(self, actor: str) -> list[Words]:
+        """Return what `put.lua` is told of it."""
+        before, after = self.before, self.after
+        code = standing(after, after.update_ms)
+        return [
+            after.key_id,
+            self.value,
+            to_body(after),
+            code.value,
+            secrets.token_hex(STAMP_BYTES),
+            _expiry_to_log(before, after, code),
+            int(after.development),
+            before.pepper_version if before else "",
+            after.pepper_version,
+            entry_to_text(entry_of_change(before, after, actor)),
+        ]
 
 
 def _expiry_to_log(before: KeyRecord | None, after: KeyRecord, code: VerdictCode) -> str | int:

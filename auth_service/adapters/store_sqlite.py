@@ -14,9 +14,10 @@ from typing import Final, TypeVar
 from auth_service.adapters import metrics
 from auth_service.adapters.sqlite_keys import SqliteKeys
 from auth_service.adapters.sqlite_schema import migrate
+from auth_service.core.audit import SYSTEM, AuditEntry
 from auth_service.core.errors import StoreUnavailableError
 from auth_service.core.keys import KeyRecord
-from auth_service.core.ports import Change, KeyPage, RecordChange
+from auth_service.core.ports import Change, KeyPage, RecordChange, RecordRotation
 from service_runtime.logs import get_logger
 
 T = TypeVar("T")
@@ -37,12 +38,13 @@ class SqliteKeyStore:
         path: the file; made when it is not there.
         timeout_s: how long a call may take, waiting included.
         change_log_size: entries of the change log that are kept.
+        audit_log_size: entries of the audit log that are kept.
     """
 
-    def __init__(self, path: Path, *, timeout_s: float, change_log_size: int) -> None:
+    def __init__(self, path: Path, *, timeout_s: float, change_log_size: int, audit_log_size: int) -> None:
         self._path = path
         self._timeout_s = timeout_s
-        self._change_log_size = change_log_size
+        self._log_sizes = change_log_size, audit_log_size
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="key-store")
         self._waiting = 0
         self._connections: list[sqlite3.Connection] = []
@@ -77,21 +79,29 @@ class SqliteKeyStore:
         except sqlite3.Error as error:
             raise self._failed(error) from None
 
-    async def create(self, record: KeyRecord) -> KeyRecord:
+    async def create(self, record: KeyRecord, *, actor: str = SYSTEM) -> KeyRecord:
         """Store a new key."""
-        return await self._call(lambda: self._writer.create(record))
+        return await self._call(lambda: self._writer.create(record, actor))
 
     async def create_first(self, record: KeyRecord) -> KeyRecord:
         """Store the first admin key."""
-        return await self._call(lambda: self._writer.create(record, first=True))
+        return await self._call(lambda: self._writer.create(record, SYSTEM, first=True))
 
-    async def update(self, key_id: str, change: RecordChange) -> KeyRecord:
+    async def update(self, key_id: str, change: RecordChange, *, actor: str = SYSTEM) -> KeyRecord:
         """Change a key; `change` runs in the store's thread."""
-        return await self._call(lambda: self._writer.update(key_id, change))
+        return await self._call(lambda: self._writer.update(key_id, change, actor))
 
-    async def delete(self, key_id: str) -> None:
+    async def rotate(self, key_id: str, rotation: RecordRotation, *, actor: str) -> tuple[KeyRecord, KeyRecord]:
+        """Change a key, and store the one that takes its place; `rotation` runs in the store's thread."""
+        return await self._call(lambda: self._writer.rotate(key_id, rotation, actor))
+
+    async def delete(self, key_id: str, *, now_ms: int, actor: str = SYSTEM, reason: str = "") -> None:
         """Remove a key for good."""
-        await self._call(lambda: self._writer.delete(key_id))
+        await self._call(lambda: self._writer.delete(key_id, actor, reason, now_ms))
+
+    async def audit_entries(self, *, before: int, limit: int) -> Sequence[AuditEntry]:
+        """Read the audit log."""
+        return await self._call(lambda: self._writer.audit_entries(before, limit))
 
     async def list_keys(self, *, after: int, limit: int, owner: str) -> KeyPage:
         """Read a page of keys."""
@@ -166,12 +176,12 @@ class SqliteKeyStore:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         migrate(connection)
-        return SqliteKeys(connection, self._change_log_size)
+        return SqliteKeys(connection, *self._log_sizes)
 
     def _open_reader(self) -> SqliteKeys:
         connection = self._connect(str(self._path), busy_ms=READ_BUSY_MS)
         connection.execute("PRAGMA query_only = ON")
-        return SqliteKeys(connection, self._change_log_size)
+        return SqliteKeys(connection, *self._log_sizes)
 
     def _connect(self, path: str, *, busy_ms: int) -> sqlite3.Connection:
         connection = sqlite3.connect(

@@ -1,11 +1,12 @@
 """Uses of keys in the key store's Redis: one hash a key, charged by one script on the server's clock.
 
-Services that share the store share the counts. A charge waits for replicas as a change of a key does.
+Services that share the store share the counts. What waits goes together. A charge waits for replicas as a change of a key does.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from auth_service.adapters.charge_queue import ChargeQueue, Order
 from auth_service.adapters.redis_calls import RedisCalls
 from auth_service.core.charging import EXCEEDED, Cells, Charge, cells_of, limited
 from auth_service.core.keys import KeyRecord
@@ -28,13 +29,15 @@ class RedisUses:
     def __init__(self, calls: RedisCalls, prefix: str) -> None:
         self._calls = calls
         self._prefix = prefix
+        self._queue = ChargeQueue(self._charge)
 
     async def close(self) -> None:
-        """Do nothing: all that is open is the store's."""
+        """Return when all that was to be charged is."""
+        await self._queue.close()
 
     async def charge(self, records: Sequence[KeyRecord], now_us: int) -> Sequence[Charge]:
-        """Charge one verification to each key."""
-        return await self._run(records, charges=True)
+        """Charge one verification to each key; `now_us` does not matter here."""
+        return await self._queue.charge(records, now_us)
 
     async def look(self, record: KeyRecord, now_us: int) -> Charge:
         """Return what `charge` would."""
@@ -46,6 +49,10 @@ class RedisUses:
         names = [self._uses(key_id) for key_id in key_ids]
         counts = await self._calls.within_deadline(self._calls.script("use_counts", names, [])) if names else []
         return {key_id: int(count) for key_id, count in zip(key_ids, counts, strict=True) if int(count)}
+
+    async def _charge(self, orders: Sequence[Order]) -> list[list[Charge]]:
+        answers = iter(await self._run([record for order in orders for record in order.records], charges=True))
+        return [[next(answers) for _ in order.records] for order in orders]
 
     async def _run(self, records: Sequence[KeyRecord], *, charges: bool) -> list[Charge]:
         arguments: list[str | bytes | int] = [int(charges)]

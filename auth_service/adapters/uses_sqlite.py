@@ -1,32 +1,17 @@
-"""Uses of keys in the key store's SQLite file, charged in its thread.
+"""Uses of keys in the key store's SQLite file, charged in its thread: one sync of the disk for all that wait."""
 
-Calls that come while a transaction runs wait for the next one, and share it: one sync of the disk for all of them.
-"""
-
-import asyncio
 import sqlite3
-from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from auth_service.adapters.charge_queue import ChargeQueue, Order
 from auth_service.adapters.store_sqlite import SqliteKeyStore
 from auth_service.core.charging import UNUSED, Charge, Uses, charge
-from auth_service.core.errors import StoreUnavailableError
 from auth_service.core.keys import KeyRecord
 
-# Calls that wait for the next transaction at most; one more is refused at once.
-MAX_WAITING_CALLS: Final = 1024
 _READ: Final = "SELECT use_count, full_at_us FROM uses WHERE key_id = ?"
 _WRITE: Final = "INSERT OR REPLACE INTO uses (key_id, use_count, full_at_us) VALUES (?, ?, ?)"
-
-
-@dataclass(frozen=True, slots=True)
-class _Order:
-    records: Sequence[KeyRecord]
-    now_us: int
-    answer: "asyncio.Future[Sequence[Charge]]"
 
 
 class SqliteUses:
@@ -38,23 +23,15 @@ class SqliteUses:
 
     def __init__(self, store: SqliteKeyStore) -> None:
         self._store = store
-        self._orders: deque[_Order] = deque()
-        self._working: asyncio.Task[None] | None = None
+        self._queue = ChargeQueue(lambda orders: store.transact(partial(_charge, orders)))
 
     async def close(self) -> None:
         """Return when all that was to be charged is."""
-        if self._working is not None:
-            await self._working
+        await self._queue.close()
 
     async def charge(self, records: Sequence[KeyRecord], now_us: int) -> Sequence[Charge]:
         """Charge one verification to each key."""
-        if len(self._orders) >= MAX_WAITING_CALLS:
-            raise StoreUnavailableError("the key store is overloaded; the call may be repeated")
-        order = _Order(records, now_us, asyncio.get_running_loop().create_future())
-        self._orders.append(order)
-        if self._working is None or self._working.done():
-            self._working = asyncio.create_task(self._work())
-        return await order.answer
+        return await self._queue.charge(records, now_us)
 
     async def look(self, record: KeyRecord, now_us: int) -> Charge:
         """Return what `charge` would."""
@@ -71,23 +48,8 @@ class SqliteUses:
 
         return await self._store.transact(read)
 
-    async def _work(self) -> None:
-        while self._orders:
-            orders = list(self._orders)
-            self._orders.clear()
-            try:
-                answers = await self._store.transact(partial(_charge, orders))
-            except Exception as error:
-                for order in orders:
-                    if not order.answer.done():
-                        order.answer.set_exception(error)
-            else:
-                for order, answer in zip(orders, answers, strict=True):
-                    if not order.answer.done():
-                        order.answer.set_result(answer)
 
-
-def _charge(orders: Sequence[_Order], connection: sqlite3.Connection) -> list[list[Charge]]:
+def _charge(orders: Sequence[Order], connection: sqlite3.Connection) -> list[list[Charge]]:
     return [[_charge_one(connection, record, order.now_us) for record in order.records] for order in orders]
 
 

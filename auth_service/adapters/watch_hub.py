@@ -135,6 +135,7 @@ class WatchHub:
         self._seen = 0
         self._watchers: set[Watcher] = set()
         self._wake = asyncio.Event()
+        self._looked = asyncio.Condition()
         self._looked_at = clock.monotonic()
 
     def seen_revision(self) -> int:
@@ -166,6 +167,8 @@ class WatchHub:
                 wait_s = self._checkpoint_s
                 self._doubt()
             else:
+                async with self._looked:
+                    self._looked.notify_all()
                 if self._clock.monotonic() >= next_checkpoint:
                     next_checkpoint = self._clock.monotonic() + self._checkpoint_s
                     for watcher in self._watchers:
@@ -193,7 +196,7 @@ class WatchHub:
             LimitExceededError: too many watchers.
         """
         with self._watching() as watcher:
-            current = self._seen
+            current = await self._caught_up()
             if from_revision:
                 try:
                     missed = await self._missed(from_revision, current)
@@ -210,6 +213,19 @@ class WatchHub:
             while (event := await watcher.next()) is not None:
                 if not isinstance(event, Change) or event.revision > current:
                     yield event
+
+    async def _caught_up(self) -> int:
+        """Return where the log is, when this process has seen all of it; where it was seen last, if that takes long."""
+        try:
+            async with asyncio.timeout(self._checkpoint_s):
+                current = await self._store.revision()
+                if current > self._seen:
+                    self.wake()
+                    async with self._looked:
+                        await self._looked.wait_for(lambda: self._seen >= current)
+        except (TimeoutError, StoreUnavailableError):
+            log.warning("a watcher begins before the log of changes could be read to its end")
+        return self._seen
 
     async def _missed(self, after: int, until: int) -> list[Change]:
         missed = list(await self._store.changes_since(after, self._queue_size + 1))

@@ -7,7 +7,7 @@ which the key is as if it had never been used. A denial costs nothing, and the r
 `redis_scripts/charge.lua` does the same on the server; a test holds the two against each other.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from auth_service.core.keys import KeyRecord, VerificationRate
@@ -112,7 +112,7 @@ def charged(verdict: Verdict, charge: Charge) -> Verdict:
     disabled.
     """
     if charge.code is VerdictCode.VALID:
-        return replace(verdict, cache_ttl_ms=0, remaining_uses=charge.remaining_uses)
+        return verdict._replace(cache_ttl_ms=0, remaining_uses=charge.remaining_uses)
     return Verdict(
         code=charge.code,
         revision=verdict.revision,

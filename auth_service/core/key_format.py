@@ -66,9 +66,15 @@ def base62(number: int, width: int) -> str:
     return "".join(reversed(digits))
 
 
+# Every pair of digits: a checksum is three of them.
+_PAIRS: Final = tuple(high + low for high in ALPHABET for low in ALPHABET)
+
+
 def checksum(body: str) -> str:
     """Return the checksum of all that stands before it in a key; `body` is ASCII."""
-    return base62(zlib.crc32(body.encode("ascii")), CHECKSUM_CHARS)
+    number, low = divmod(zlib.crc32(body.encode("ascii")), len(_PAIRS))
+    high, middle = divmod(number, len(_PAIRS))
+    return _PAIRS[high] + _PAIRS[middle] + _PAIRS[low]
 
 
 def generate(environment: str, random_below: RandomBelow) -> KeyText:

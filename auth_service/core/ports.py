@@ -4,12 +4,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from auth_service.core.audit import SYSTEM, AuditEntry
 from auth_service.core.charging import Charge
 from auth_service.core.keys import KeyRecord
 from auth_service.core.verification import VerdictCode
 
 # Gets the stored record, returns what it shall be; the same record means: nothing changes. May raise.
 RecordChange = Callable[[KeyRecord], KeyRecord]
+# Gets the stored record, returns what it shall be and the new one that takes its place. May raise.
+RecordRotation = Callable[[KeyRecord], tuple[KeyRecord, KeyRecord]]
 
 
 class Clock(Protocol):
@@ -41,24 +44,35 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class KeyPage:
-    """Keys in the order they were made; `next_after` is None on the last page."""
+    """Keys in the order they were made, each with its position; `more` says that there are others behind them."""
 
-    records: Sequence[KeyRecord]
-    next_after: int | None
+    rows: Sequence[tuple[int, KeyRecord]]
+    more: bool
+
+    @property
+    def records(self) -> list[KeyRecord]:
+        """The keys alone."""
+        return [record for _, record in self.rows]
+
+    @property
+    def next_after(self) -> int | None:
+        """The position after which the next page begins; None on the last page."""
+        return self.rows[-1][0] if self.more else None
 
 
 class KeyStore(Protocol):
-    """Keys and the log of their changes. Every method may raise `StoreUnavailableError`.
+    """Keys, the log of their changes, and the audit log. Every method may raise `StoreUnavailableError`.
 
-    Each change of a key gets the next revision and an entry in the log, in one transaction with the change:
-    whoever sees a revision sees all changes up to it. Revisions only grow, over restarts too.
+    Each change of a key gets the next revision and an entry in both logs, in one transaction with the change:
+    whoever sees a revision sees all changes up to it. Revisions only grow, over restarts too. `actor` is who makes
+    the change, for the audit log (`core/audit.py`).
     """
 
     async def get(self, key_id: str) -> KeyRecord | None:
         """Read one key."""
         ...
 
-    async def create(self, record: KeyRecord) -> KeyRecord:
+    async def create(self, record: KeyRecord, *, actor: str = SYSTEM) -> KeyRecord:
         """Store a new key and return it with its revision.
 
         Raises:
@@ -67,14 +81,14 @@ class KeyStore(Protocol):
         ...
 
     async def create_first(self, record: KeyRecord) -> KeyRecord:
-        """Store the first admin key, once in the life of the store.
+        """Store the first admin key, once in the life of the store. The actor is the system.
 
         Raises:
             AlreadyBootstrappedError: it was made before, even if it is gone since.
         """
         ...
 
-    async def update(self, key_id: str, change: RecordChange) -> KeyRecord:
+    async def update(self, key_id: str, change: RecordChange, *, actor: str = SYSTEM) -> KeyRecord:
         """Change a key in one transaction; idempotent when `change` returns the record it got.
 
         Raises:
@@ -83,12 +97,41 @@ class KeyStore(Protocol):
         """
         ...
 
-    async def delete(self, key_id: str) -> None:
-        """Remove a key for good, if it is there."""
+    async def rotate(self, key_id: str, rotation: RecordRotation, *, actor: str) -> tuple[KeyRecord, KeyRecord]:
+        """Change a key and store the one that takes its place, in one transaction; return both with their revisions.
+
+        Raises:
+            KeyNotFoundError: no key has this id.
+            KeyExistsError: the id of the new key is taken.
+            AuthError: whatever `rotation` raises; nothing is stored then.
+        """
+        ...
+
+    async def delete(self, key_id: str, *, now_ms: int, actor: str = SYSTEM, reason: str = "") -> None:
+        """Remove a key for good, with the count of its uses.
+
+        Args:
+            key_id: of the key.
+            now_ms: the present moment, Unix milliseconds, for the audit log.
+            actor: who removes it.
+            reason: why.
+
+        Raises:
+            KeyNotFoundError: no key has this id.
+        """
         ...
 
     async def list_keys(self, *, after: int, limit: int, owner: str) -> KeyPage:
         """Read a page of keys, oldest first; `owner` empty means all, `after` 0 the first page."""
+        ...
+
+    async def audit_entries(self, *, before: int, limit: int) -> Sequence[AuditEntry]:
+        """Read the audit log, newest first.
+
+        Args:
+            before: entries of revisions below this one; 0: from the newest on.
+            limit: entries at most.
+        """
         ...
 
     async def development_key_ids(self) -> Sequence[str]:

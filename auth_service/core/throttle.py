@@ -4,6 +4,7 @@ Two counts, each a rate as in `charging.py`: of one address with keys that begin
 The invariant: nobody is kept from a key of theirs. What fails at one address changes nothing for another; and where a key was
 found good a while ago, it goes on to the real check although its address is throttled.
 
+Attempts that are looked up at the same moment do not know of each other's failure yet; the next one does.
 Everything is bounded: of the tables that are full, what was not touched for longest is forgotten.
 """
 

@@ -5,13 +5,13 @@ are those that the contracts state beside each field.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Final
+from typing import Any, Final
 
 from auth_service.core.errors import InvalidFieldError, LimitExceededError, PermissionSyntaxError
 from auth_service.core.key_format import BRAND, DEFAULT_ENVIRONMENT, ENVIRONMENTS
-from auth_service.core.keys import KeyLimits
+from auth_service.core.keys import KeyLimits, VerificationRate
 from auth_service.core.permissions import ACTIONS, ACTIONS_WITHOUT_CHANNEL, PermissionSet
 from auth_service.core.verification import Use
 
@@ -26,6 +26,12 @@ MAX_TIME_MS: Final = 253_402_300_799_999
 MAX_BATCH: Final = 256
 DEFAULT_PAGE_SIZE: Final = 100
 MAX_PAGE_SIZE: Final = 1000
+MAX_ACTOR_CHARS: Final = 256
+MAX_VERIFICATIONS: Final = 1_000_000
+MIN_PERIOD_MS: Final = 1000
+MAX_PERIOD_MS: Final = 31 * 86_400_000
+MAX_USES: Final = 10**15
+MAX_GRACE_MS: Final = 366 * 86_400_000
 
 # A whole key in the place of its id is refused here, before anything repeats it.
 _KEY_ID: Final = re.compile(rf"(?!{BRAND}_)[A-Za-z0-9_]{{1,64}}")
@@ -47,6 +53,8 @@ class KeyRequest:
     limits: KeyLimits
     expire_ms: int | None
     environment: str
+    verification_rate: VerificationRate | None = None
+    max_uses: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +69,24 @@ class KeySpec:
     limits: KeyLimits
     expire_ms: int | None
     environment: str
+    verification_rate: VerificationRate | None = None
+    max_uses: int = 0
+
+
+# How each field of a key is checked, by its name in the contract: from the request and the present moment to the value.
+CLEANERS: Final[Mapping[str, Callable[[KeyRequest, int], Any]]] = {
+    "owner": lambda request, _: _clean_text("owner", request.owner, 1, MAX_OWNER_CHARS),
+    "name": lambda request, _: _clean_text("name", request.name, 0, MAX_NAME_CHARS),
+    "permissions": lambda request, _: _clean_permissions(request.permissions),
+    "allowed_domains": lambda request, _: _clean_places("allowed_domains", request.allowed_domains),
+    "allowed_workspaces": lambda request, _: _clean_places("allowed_workspaces", request.allowed_workspaces),
+    "limits": lambda request, _: _clean_limits(request.limits),
+    "expire_time": lambda request, now_ms: clean_expiry(request.expire_ms, now_ms),
+    "environment": lambda request, _: _clean_environment(request.environment),
+    "verification_rate": lambda request, _: _clean_rate(request.verification_rate),
+    "max_uses": lambda request, _: _clean_max_uses(request.max_uses),
+}
+_SPEC_FIELDS: Final = {"expire_time": "expire_ms"}
 
 
 def clean_key_request(request: KeyRequest, now_ms: int) -> KeySpec:
@@ -69,16 +95,7 @@ def clean_key_request(request: KeyRequest, now_ms: int) -> KeySpec:
     Raises:
         InvalidFieldError: names the first field that breaks a rule.
     """
-    return KeySpec(
-        owner=_clean_text("owner", request.owner, 1, MAX_OWNER_CHARS),
-        name=_clean_text("name", request.name, 0, MAX_NAME_CHARS),
-        permissions=_clean_permissions(request.permissions),
-        allowed_domains=_clean_places("allowed_domains", request.allowed_domains),
-        allowed_workspaces=_clean_places("allowed_workspaces", request.allowed_workspaces),
-        limits=_clean_limits(request.limits),
-        expire_ms=_clean_expiry(request.expire_ms, now_ms),
-        environment=_clean_environment(request.environment),
-    )
+    return KeySpec(**{_SPEC_FIELDS.get(name, name): clean(request, now_ms) for name, clean in CLEANERS.items()})
 
 
 def clean_key_id(key_id: str) -> str:
@@ -110,8 +127,57 @@ def clean_owner_filter(owner: str) -> str:
     return _clean_text("owner", owner, 0, MAX_OWNER_CHARS)
 
 
+def clean_name_filter(text: str) -> str:
+    """Return what the names of keys to list have in them; empty means all.
+
+    Raises:
+        InvalidFieldError: no name could have it.
+    """
+    return _clean_text("name_contains", text, 0, MAX_NAME_CHARS)
+
+
+def clean_environment_filter(environment: str) -> str:
+    """Return the environment to list keys of; empty means all.
+
+    Raises:
+        InvalidFieldError: there is none of this name.
+    """
+    return environment and _clean_environment(environment)
+
+
+def clean_actor_filter(actor: str) -> str:
+    """Return the actor to list changes of; empty means all.
+
+    Raises:
+        InvalidFieldError: there can be none of this name.
+    """
+    return _clean_text("actor", actor, 0, MAX_ACTOR_CHARS)
+
+
+def clean_grace(grace_ms: int | None) -> int:
+    """Return how long a key that is rotated stays good, in milliseconds.
+
+    Raises:
+        InvalidFieldError: it is not given, or out of bounds.
+    """
+    if grace_ms is None or not 0 <= grace_ms <= MAX_GRACE_MS:
+        raise InvalidFieldError("grace", "must be given, from 0 (the old key ends at once) to 366 days")
+    return grace_ms
+
+
+def clean_expiry(expire_ms: int | None, now_ms: int) -> int | None:
+    """Return when a key is to expire, Unix milliseconds; None: never.
+
+    Raises:
+        InvalidFieldError: it does not lie in the future, or beyond the year 9999.
+    """
+    if expire_ms is not None and not now_ms < expire_ms <= MAX_TIME_MS:
+        raise InvalidFieldError("expire_time", "must lie in the future, and before the year 10000")
+    return expire_ms
+
+
 def clean_page_size(page_size: int) -> int:
-    """Return the number of keys a page.
+    """Return the number of entries a page.
 
     Raises:
         InvalidFieldError: it is out of bounds.
@@ -199,10 +265,20 @@ def _clean_limits(limits: KeyLimits) -> KeyLimits:
     return limits
 
 
-def _clean_expiry(expire_ms: int | None, now_ms: int) -> int | None:
-    if expire_ms is not None and not now_ms < expire_ms <= MAX_TIME_MS:
-        raise InvalidFieldError("expire_time", "must lie in the future, and before the year 10000")
-    return expire_ms
+def _clean_rate(rate: VerificationRate | None) -> VerificationRate | None:
+    if rate is None:
+        return None
+    if not 1 <= rate.verifications <= MAX_VERIFICATIONS:
+        raise InvalidFieldError("verification_rate.verifications", f"must be 1 to {MAX_VERIFICATIONS}")
+    if not MIN_PERIOD_MS <= rate.period_ms <= MAX_PERIOD_MS:
+        raise InvalidFieldError("verification_rate.period", "must be 1 second to 31 days")
+    return rate
+
+
+def _clean_max_uses(max_uses: int) -> int:
+    if not 0 <= max_uses <= MAX_USES:
+        raise InvalidFieldError("max_uses", f"must be 1 to {MAX_USES}, or 0 for no bound")
+    return max_uses
 
 
 def _clean_environment(environment: str) -> str:

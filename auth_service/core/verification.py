@@ -7,7 +7,7 @@ that the holder of a key that is no good learns nothing about what it would perm
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple
 
 from auth_service.core.keys import KeyLimits, KeyRecord, KeyState
 from auth_service.core.permissions import resource_of
@@ -41,7 +41,7 @@ DENIAL_ORDER: Final = (
 )
 _OF_STATE: Final = {KeyState.REVOKED: VerdictCode.REVOKED, KeyState.DISABLED: VerdictCode.DISABLED}
 # Whoever gets one of these holds a key that lives, and may see what it is.
-_SHOWS_KEY: Final = frozenset({VerdictCode.VALID, VerdictCode.FORBIDDEN, VerdictCode.INSUFFICIENT_PERMISSIONS})
+_SHOWS_KEY: Final = (VerdictCode.VALID, VerdictCode.FORBIDDEN, VerdictCode.INSUFFICIENT_PERMISSIONS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +57,11 @@ class Use:
 NO_USE: Final = Use()
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What the service says of a key; `revision` is that of the store at which it was made."""
+class Verdict(NamedTuple):
+    """What the service says of a key; `revision` is that of the store at which it was made.
+
+    A tuple, because one is made for each verification: that takes half the time of a frozen dataclass.
+    """
 
     code: VerdictCode
     revision: int

@@ -12,7 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from scripts.supervision.services import ServicePlan
 from service_runtime.grpc_channel import open_channel
-from service_runtime.tls import channel_credentials
+from service_runtime.tls import client_tls
 
 DEADLINE_S: Final = 2.0
 EDGE: Final = "edge"
@@ -61,8 +61,8 @@ class Probes:
     def _channel(self, service: str) -> grpc.aio.Channel:
         if service not in self._channels:
             secure = self._plans[service].settings.tls_cert_file is not None
-            credentials = channel_credentials(self._plans[EDGE].settings) if secure else None
-            self._channels[service] = open_channel(self._addresses[service], credentials)
+            tls = client_tls(self._plans[EDGE].settings) if secure else None
+            self._channels[service] = open_channel(self._addresses[service], tls)
         return self._channels[service]
 
 

@@ -119,10 +119,10 @@ def plan_services(wishes: Wishes) -> list[ServicePlan]:
     plans, problems = [], []
     for kind in KINDS:
         flags = _flags(kind, wishes)
-        secrets = {kind.store: wishes.redis} if kind.store and wishes.redis is not None else {}
-        variables = {variable(kind.settings, name): value for name, value in secrets.items()}
+        asked = _by_variable(kind, wishes)
+        variables = {variable(kind.settings, name): str(value) for name, value in asked.items()}
         try:
-            plans.append(ServicePlan(kind, make_settings(kind.settings, {**flags, **secrets}), flags, variables))
+            plans.append(ServicePlan(kind, make_settings(kind.settings, {**flags, **asked}), flags, variables))
         except SettingsError as error:
             problems += str(error).splitlines()
     if problems:
@@ -160,6 +160,18 @@ def _flags(kind: ServiceKind, wishes: Wishes) -> dict[str, str]:
         asked["log_format"] = "json"
     flags.update({name: value for name, value in asked.items() if value is not None})
     return {name: str(value) for name, value in flags.items()}
+
+
+def _by_variable(kind: ServiceKind, wishes: Wishes) -> dict[str, object]:
+    """Return what is given in the environment: what is secret, and what has no flag with a value."""
+    asked: dict[str, object] = {}
+    if kind.store and wishes.redis is not None:
+        asked[kind.store] = wishes.redis
+    if wishes.tls is not None:
+        from scripts.certificates import Folder  # only now: it imports a package that is there for development only
+
+        asked.update(Folder(wishes.tls).settings_of(kind.name))
+    return asked
 
 
 def _has_variable(cls: type[ServiceSettings], name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Who calls: the service token, or an API key with the permission that the method names."""
+"""Who calls: a service, by its token or certificate, or an API key with the permission that the method names."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any, Final, Protocol, TypeVar
 
 import grpc
 
-from service_runtime.grpc_channel import bearer_token
+from service_runtime.grpc_channel import bearer_token, shows_credential
 from service_runtime.logs import get_logger
+from service_runtime.peer_certificate import certificate_names
 from session_service.adapters.grpc_errors import abort_with
 from session_service.core.errors import (
     AuthUnavailable,
@@ -83,34 +84,37 @@ class Callers:
     Args:
         verifier: Decides about API keys.
         service_token: The credential that services show each other.
+        certificates: Names of client certificates that stand in for it.
     """
 
-    def __init__(self, verifier: KeyVerifier, service_token: str) -> None:
+    def __init__(self, verifier: KeyVerifier, service_token: str, certificates: frozenset[str] = frozenset()) -> None:
         self._verifier = verifier
         self._service_token = service_token.encode()
+        self._certificates = certificates
 
     def caller_of(self, context: Context) -> Caller:
         """Return who calls, to be asked for permissions; raises CallerUnknown when there is no credential at all."""
-        token = bearer_token(context.invocation_metadata())
-        if token is None:
-            raise CallerUnknown("the call carries no credential: authorization: Bearer <token>")
-        return Caller(self._verifier, None if self._is_service(token) else token)
+        return Caller(self._verifier, self._api_key(context))
 
     def admit_service(self, context: Context) -> None:
         """Let only other services in.
 
         Raises:
             CallerUnknown: no credential.
-            CallerNotAllowed: not the service token.
+            CallerNotAllowed: neither the service token nor a certificate that stands in for it.
         """
-        token = bearer_token(context.invocation_metadata())
-        if token is None:
-            raise CallerUnknown("the call carries no credential: authorization: Bearer <token>")
-        if not self._is_service(token):
+        if self._api_key(context) is not None:
             raise CallerNotAllowed("only other services may attach, with the service token")
 
-    def _is_service(self, token: str) -> bool:
-        return hmac.compare_digest(token.encode(), self._service_token)
+    def _api_key(self, context: Context) -> str | None:
+        """Return what the caller shows; None for a service. Who shows a credential is judged by that one alone."""
+        metadata = context.invocation_metadata()
+        token = bearer_token(metadata)
+        if token is not None:
+            return None if hmac.compare_digest(token.encode(), self._service_token) else token
+        if shows_credential(metadata) or self._certificates.isdisjoint(certificate_names(context)):
+            raise CallerUnknown("the call carries no credential: authorization: Bearer <token>")
+        return None
 
 
 class HasCallers(Protocol):

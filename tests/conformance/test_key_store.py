@@ -94,7 +94,7 @@ async def test_the_first_admin_key_is_made_once_in_the_life_of_the_store(
     await store.create_first(a_record("admin-1"))
     with pytest.raises(AlreadyBootstrappedError):
         await store.create_first(a_record("admin-2"))
-    await store.delete("admin-1")
+    await store.delete("admin-1", now_ms=NOW_MS)
     again = await store_bench.open()
     with pytest.raises(AlreadyBootstrappedError):
         await again.create_first(a_record("admin-1"))
@@ -136,13 +136,16 @@ async def test_a_change_that_raises_leaves_everything_as_it_was(store: KeyStore)
 async def test_a_key_that_is_not_there_cannot_change(store: KeyStore) -> None:
     with pytest.raises(KeyNotFoundError):
         await set_state(store, "k1", KeyState.DISABLED)
-    await store.delete("k1")
+    with pytest.raises(KeyNotFoundError):
+        await store.delete("k1", now_ms=NOW_MS)
+    with pytest.raises(KeyNotFoundError):
+        await store.rotate("k1", lambda record: (record, record), actor="somebody")
     assert await store.revision() == 0
 
 
 async def test_a_deleted_key_is_gone_and_its_id_free(store: KeyStore) -> None:
     await store.create(a_record("k1"))
-    await store.delete("k1")
+    await store.delete("k1", now_ms=NOW_MS)
     assert await store.get("k1") is None
     assert (await store.create(a_record("k1"))).revision == 3
     assert await told(store) == [(1, "k1", VALID), (2, "k1", NOT_FOUND), (3, "k1", VALID)]
@@ -218,7 +221,7 @@ async def test_every_change_is_in_the_log_with_what_it_means(store: KeyStore) ->
     await store.create(a_record("k2", expire_ms=NOW_MS))
     await set_state(store, "k1", KeyState.ACTIVE)
     await set_state(store, "k2", KeyState.REVOKED)
-    await store.delete("k1")
+    await store.delete("k1", now_ms=NOW_MS)
     assert await told(store) == [
         (1, "k1", VALID),
         (2, "k1", DISABLED),
@@ -330,7 +333,7 @@ async def test_a_new_expiry_is_logged_anew(store: KeyStore) -> None:
 
 async def test_a_deleted_key_does_not_expire(store: KeyStore) -> None:
     await store.create(a_record("k1", expire_ms=NOW_MS + 10))
-    await store.delete("k1")
+    await store.delete("k1", now_ms=NOW_MS)
     assert await store.record_expiries(NOW_MS + 10) is None
     assert await store.revision() == 2
 
@@ -376,7 +379,7 @@ async def test_a_pepper_that_no_key_uses_may_change(store: KeyStore) -> None:
     await store.check_peppers({1: "another"})
     with pytest.raises(PepperError):
         await store.check_peppers({1: "one"})
-    await store.delete("k1")
+    await store.delete("k1", now_ms=NOW_MS)
     await store.check_peppers({1: "one"})
 
 

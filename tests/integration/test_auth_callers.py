@@ -11,7 +11,7 @@ import grpc
 import pytest
 from tidewire.auth.v1 import admin_pb2, auth_pb2
 
-from auth_service.adapters.grpc_caller import Group
+from auth_service.core.callers import Group
 from service_runtime.grpc_errors import error_info
 from tests.support.auth_client import ADMIN_METHODS, AUTH_METHODS, AuthClient, refused
 from tests.support.processes import ServiceProcess

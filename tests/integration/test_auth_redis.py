@@ -247,7 +247,9 @@ async def opened(redis: RedisServer, namespace: str) -> RedisKeyStore:
 
 
 def a_store(url: str, namespace: str) -> RedisKeyStore:
-    return RedisKeyStore(parse_redis_address(url), namespace=namespace, timeout_s=5.0, change_log_size=100)
+    return RedisKeyStore(
+        parse_redis_address(url), namespace=namespace, timeout_s=5.0, change_log_size=100, audit_log_size=100
+    )
 
 
 async def test_a_redis_that_cannot_be_used_is_named_without_its_password(redis: RedisServer) -> None:

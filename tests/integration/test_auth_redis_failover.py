@@ -152,6 +152,7 @@ async def opened(
         namespace=namespace,
         timeout_s=STORE_TIMEOUT_S,
         change_log_size=100,
+        audit_log_size=100,
         wait_replicas=wait_replicas,
     )
     await store.open()

@@ -31,7 +31,7 @@ async def new_store(tmp_path: Path) -> AsyncIterator[Open]:
     made: list[SqliteKeyStore] = []
 
     def make(path: Path = tmp_path / "data" / "auth.db", timeout_s: float = 10.0) -> SqliteKeyStore:
-        made.append(SqliteKeyStore(path, timeout_s=timeout_s, change_log_size=100))
+        made.append(SqliteKeyStore(path, timeout_s=timeout_s, change_log_size=100, audit_log_size=100))
         return made[-1]
 
     yield make

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from auth_service.adapters import redis_calls, uses_sqlite
+from auth_service.adapters import charge_queue, redis_calls
 from auth_service.adapters.store_redis import RedisKeyStore
 from auth_service.adapters.store_sqlite import SqliteKeyStore
 from auth_service.adapters.uses_redis import RedisUses
@@ -44,7 +44,9 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 
 
 async def opened(url: str, **more: int) -> RedisKeyStore:
-    store = RedisKeyStore(parse_redis_address(url), namespace="uses", timeout_s=2.0, change_log_size=100, **more)
+    store = RedisKeyStore(
+        parse_redis_address(url), namespace="uses", timeout_s=2.0, change_log_size=100, audit_log_size=100, **more
+    )
     await store.open()
     return store
 
@@ -58,7 +60,7 @@ async def on_redis(redis: RedisServer) -> AsyncIterator[RedisUses]:
 
 @pytest.fixture
 async def file(tmp_path: Path) -> AsyncIterator[SqliteKeyStore]:
-    store = SqliteKeyStore(tmp_path / "auth.db", timeout_s=10.0, change_log_size=100)
+    store = SqliteKeyStore(tmp_path / "auth.db", timeout_s=10.0, change_log_size=100, audit_log_size=100)
     await store.open()
     yield store
     store.close()
@@ -156,6 +158,17 @@ async def test_a_charge_that_was_answered_outlives_a_fail_over(tmp_path: Path) -
         servers.stop()
 
 
+async def test_calls_that_wait_share_a_script(redis: RedisServer, on_redis: RedisUses) -> None:
+    def scripts() -> int:
+        return int(redis.info("commandstats").get("cmdstat_evalsha", "calls=0,").split("calls=")[1].split(",")[0])
+
+    record, before = a_record("shared", max_uses=1000), scripts()
+    await asyncio.gather(*[on_redis.charge([record], 0) for _ in range(100)])
+    assert await on_redis.use_counts(["shared"]) == {"shared": 100}
+    assert scripts() - before <= 4
+    await on_redis.close()
+
+
 # A file.
 
 
@@ -170,7 +183,7 @@ async def test_calls_that_wait_share_a_transaction(file: SqliteKeyStore) -> None
 
 
 async def test_too_many_that_wait_are_refused_at_once(file: SqliteKeyStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uses_sqlite, "MAX_WAITING_CALLS", 3)
+    monkeypatch.setattr(charge_queue, "MAX_WAITING_CALLS", 3)
     uses, record, release = SqliteUses(file), a_record(max_uses=1000), threading.Event()
     blocker = asyncio.ensure_future(file.transact(lambda connection: release.wait(10)))
     await asyncio.sleep(0)
@@ -181,6 +194,19 @@ async def test_too_many_that_wait_are_refused_at_once(file: SqliteKeyStore, monk
     release.set()
     await blocker
     assert len([await call for call in waiting]) == 3
+
+
+async def test_what_goes_together_is_bounded_and_each_call_stays_in_one_piece(
+    file: SqliteKeyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(charge_queue, "MAX_KEYS_AT_ONCE", 5)
+    uses, record = SqliteUses(file), a_record(max_uses=1000)
+    statements: list[str] = []
+    file._connections[0].set_trace_callback(statements.append)
+    answers = await asyncio.gather(*[uses.charge([record] * size, 0) for size in (1, 3, 2, 7, 1)])
+    assert [len(answer) for answer in answers] == [1, 3, 2, 7, 1]
+    assert [charge.remaining_uses for answer in answers for charge in answer] == list(range(999, 985, -1))
+    assert statements.count("COMMIT") == 4  # 1 and 3, 2, 7, 1
 
 
 async def test_who_gives_up_takes_nobody_with_them(file: SqliteKeyStore) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import re
@@ -13,10 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from scripts.certificates import OPERATOR, Folder
 from tests.support.commands import ANY_PORTS, Command, Status, kill_if_there, run_script, runs
 from tests.support.http_client import http
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import wait_until
+from tidewire_client import KeyAdmin, ServiceUnavailable, TlsFiles
 
 pytestmark = pytest.mark.integration
 
@@ -254,3 +257,18 @@ def test_status_without_a_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize("arguments", [(), ("fly",), ("start", "--edge-port", "70000"), ("start", "--", "x")])
 def test_wrong_use_is_refused_with_code_2(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     assert run_script("manage.py", *arguments, directory=tmp_path).process.returncode == 2
+
+
+async def test_start_with_tls_speaks_it_between_the_services_and_lets_the_operator_in(tmp_path: Path) -> None:
+    with started(tmp_path, "--tls") as command:
+        certificates = Folder(tmp_path / "data" / "certs")
+        await asyncio.to_thread(await_ready, tmp_path / "data")
+        target = addresses(command)["auth"]
+        files = TlsFiles(certificates.ca, certificates.cert(OPERATOR), certificates.key(OPERATOR))
+        async with KeyAdmin(target, token="", credentials=files) as admin:
+            assert (await admin.list_page()).keys
+        async with KeyAdmin(target, token="", deadline_s=1.0) as admin:
+            with pytest.raises(ServiceUnavailable):
+                await admin.list_page()
+        command.send(signal.SIGTERM)
+        assert command.finish(END_DEADLINE_S) == 0

@@ -13,6 +13,7 @@ import grpc
 import pytest
 from tidewire.auth.v1 import admin_pb2, admin_pb2_grpc, auth_pb2, auth_pb2_grpc, keys_pb2
 
+from service_runtime.grpc_channel import ClientTls, open_channel
 from service_runtime.grpc_errors import error_info
 from tests.support.contracts import documented_reasons
 
@@ -38,12 +39,18 @@ class AuthClient:
         address: Where it listens.
         credential: The value of `authorization`; None: none at all.
         on_key: Called with the text of each key that is made.
+        tls: What it trusts and shows; None: plain text.
     """
 
     def __init__(
-        self, address: str, credential: str | None = None, on_key: Callable[[str], None] = lambda _: None
+        self,
+        address: str,
+        credential: str | None = None,
+        on_key: Callable[[str], None] = lambda _: None,
+        *,
+        tls: ClientTls | None = None,
     ) -> None:
-        self._channel = grpc.aio.insecure_channel(address)
+        self._channel = open_channel(address, tls)
         self._auth = auth_pb2_grpc.AuthServiceStub(self._channel)
         self._admin = admin_pb2_grpc.KeyAdminServiceStub(self._channel)
         self._metadata = () if credential is None else (("authorization", credential),)

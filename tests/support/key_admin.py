@@ -11,6 +11,8 @@ from typing import Any
 import grpc
 from tidewire.auth.v1 import admin_pb2, admin_pb2_grpc, keys_pb2
 
+from tests.support.authority import Identity
+
 DEADLINE_S = 10.0
 
 
@@ -29,17 +31,32 @@ class KeyAdmin:
         target: Its address.
         token: The service token, or a key with the permission `admin`.
         on_key: Called with the text of each key that is made, so that logs can be searched for it.
+        tls: What it trusts and shows, read at each call; None: plain text.
     """
 
-    def __init__(self, target: str, token: str, on_key: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        target: str,
+        token: str,
+        on_key: Callable[[str], None] = lambda _: None,
+        *,
+        tls: Identity | None = None,
+    ) -> None:
+        self._tls = tls
         self._target = target
         self._metadata = (("authorization", f"Bearer {token}"),)
         self._on_key = on_key
 
     def _call(self, method: str, request: Any) -> Any:
-        with grpc.insecure_channel(self._target) as channel:
+        with self._channel() as channel:
             stub = admin_pb2_grpc.KeyAdminServiceStub(channel)
             return getattr(stub, method)(request, metadata=self._metadata, timeout=DEADLINE_S, wait_for_ready=True)
+
+    def _channel(self) -> grpc.Channel:
+        if self._tls is None:
+            return grpc.insecure_channel(self._target)
+        content = self._tls.files().read()
+        return grpc.secure_channel(self._target, grpc.ssl_channel_credentials(content.ca, content.key, content.cert))
 
     def create(
         self,

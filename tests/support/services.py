@@ -8,12 +8,15 @@ import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tests.support.authority import Identities
 from tests.support.http_client import http
 from tests.support.key_admin import KeyAdmin
 from tests.support.processes import ServiceProcess
 from tests.support.waiting import wait_until
 
 READY_DEADLINE_S = 30.0
+# All tests come from one address, and many fail on purpose.
+ANY_NUMBER_OF_FAILED_ATTEMPTS = {"failed-attempts-per-minute": 0, "failed-attempts-per-minute-of-address": 0}
 
 
 class Gateway:
@@ -25,6 +28,7 @@ class Gateway:
         session: More flags of the session service.
         edge: More flags of the edge.
         redis: URL of the Redis that keeps everything; None: SQLite files.
+        tls: Certificates, for mutual TLS between them; None: plain text.
     """
 
     def __init__(
@@ -35,6 +39,7 @@ class Gateway:
         session: Mapping[str, object] | None = None,
         edge: Mapping[str, object] | None = None,
         redis: str | None = None,
+        tls: Identities | None = None,
     ) -> None:
         self.directory = directory
         self.service_token = f"canary-token-{secrets.token_hex(16)}"
@@ -42,9 +47,15 @@ class Gateway:
         self._variables = {"TIDEWIRE_MODE": "development", "TIDEWIRE_SERVICE_TOKEN": self.service_token}
         if redis is not None:
             self._variables |= {"TIDEWIRE_AUTH_STORE_URL": redis, "TIDEWIRE_SESSION_ENGINE_URL": redis}
-        self._session_flags = dict(session or {})
-        self._edge_flags = dict(edge or {})
-        self._auth_flags = {"data-dir": directory / "data", **(auth or {})}
+        self.tls = tls
+        self._session_flags = {**(tls.session.flags() if tls else {}), **(session or {})}
+        self._edge_flags = {**(tls.edge.flags() if tls else {}), **(edge or {})}
+        self._auth_flags = {
+            "data-dir": directory / "data",
+            **ANY_NUMBER_OF_FAILED_ATTEMPTS,
+            **(tls.auth.flags() if tls else {}),
+            **(auth or {}),
+        }
         self.auth = self._process("auth_service", self._auth_flags)
         self.session = self._process("session_service", {})
         self.edge = self._process("ws_edge", {})
@@ -101,7 +112,9 @@ class Gateway:
 
     def key_admin(self) -> KeyAdmin:
         """Return what makes keys here; their texts are searched for in the logs at the end."""
-        return KeyAdmin(self.auth.address, self.service_token, self.canaries.add)
+        return KeyAdmin(
+            self.auth.address, self.service_token, self.canaries.add, tls=self.tls.operator if self.tls else None
+        )
 
     def stop(self) -> None:
         """Stop everything in order; fail if a process does not end cleanly or a key is in a log."""

@@ -107,6 +107,13 @@ class TcpProxy:
         """
         return self._change(fraction, DoorState.SWALLOWING)
 
+    def deafen(self) -> int:
+        """Keep the connections that are open now open while nothing reaches their clients; return how many these are.
+
+        New ones are forwarded.
+        """
+        return self._call(self._deafen())
+
     def restore(self) -> None:
         """Forward again. Connections that bytes are missing from are reset."""
         self._call(self._set(self._doors, DoorState.OPEN))
@@ -123,6 +130,9 @@ class TcpProxy:
     async def _set(self, doors: Sequence[_Door], state: DoorState) -> None:
         for door in doors:
             door.become(state)
+
+    async def _deafen(self) -> int:
+        return sum(door.deafen() for door in self._doors)
 
     async def _listen(self) -> None:
         for door in self._doors:
@@ -157,6 +167,11 @@ class _Door:
         for link in list(self.links):
             link.door_became(state)
 
+    def deafen(self) -> int:
+        for link in self.links:
+            link.deaf = True
+        return len(self.links)
+
     def close(self) -> None:
         for server in self._servers:
             server.close()
@@ -173,6 +188,7 @@ class _Link:
         self.client.peer, self._server.peer = self._server, self.client
         self._door = door
         self._target = target
+        self.deaf = False
         self._doomed = False
         self._damaged = False
         self._dialling: asyncio.Task[None] | None = None
@@ -222,7 +238,7 @@ class _Link:
         self._server.write(data)
 
     def _from_server(self, data: bytes) -> None:
-        if self._door.state is DoorState.SWALLOWING:
+        if self.deaf or self._door.state is DoorState.SWALLOWING:
             self._damaged = True
             self._door.counters.swallowed_bytes += len(data)
         elif self._doomed:
@@ -245,7 +261,7 @@ class _Link:
         self._server.finish(in_order=in_order)
 
     def _server_went(self, *, in_order: bool) -> None:
-        if self._door.state is DoorState.SWALLOWING:
+        if self.deaf or self._door.state is DoorState.SWALLOWING:
             self._damaged = True
             self._door.counters.swallowed_ends += 1
         else:

@@ -8,9 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import grpc
-
-from tidewire_client.cli.credentials import Credential, admin_credential, tls_credentials
+from service_runtime.tls_files import TlsFiles
+from tidewire_client.cli.credentials import Credential, admin_credential, tls_files
 from tidewire_client.cli.failures import CommandFailed, hint
 from tidewire_client.errors import TidewireError
 from tidewire_client.key_admin import KeyAdmin
@@ -22,7 +21,7 @@ class AuthAccess:
 
     target: str
     credential: Credential
-    tls: grpc.ChannelCredentials | None
+    tls: TlsFiles | None
     timeout_s: float
 
     def key_admin(self) -> KeyAdmin:
@@ -39,8 +38,8 @@ class AuthAccess:
                 cause,
                 address=f"the auth service at {self.target}; --auth-target or TIDEWIRE_AUTH_TARGET names another, and "
                 "`python3 scripts/manage.py start` starts one on this machine",
-                credential=f"{self.credential.origin}; it must be the service token (TIDEWIRE_SERVICE_TOKEN) or a key with "
-                "the permission admin:* (TIDEWIRE_API_KEY or --key-file)",
+                credential=f"{self.credential.origin}; it must be the service token (TIDEWIRE_SERVICE_TOKEN), a key with "
+                "the permission admin:* (TIDEWIRE_API_KEY or --key-file), or a certificate that the service was told of",
             )
             raise CommandFailed(cause, words) from None
 
@@ -58,5 +57,5 @@ def auth_access(
     Raises:
         UsageProblem: There is no credential, or an option is wrong.
     """
-    credential = admin_credential(target, key_file, os.environ)
-    return AuthAccess(target, credential, tls_credentials(tls_ca, tls_cert, tls_key), timeout_s)
+    credential = admin_credential(target, key_file, os.environ, certificate=tls_cert)
+    return AuthAccess(target, credential, tls_files(tls_ca, tls_cert, tls_key), timeout_s)

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-import grpc
-
 from service_runtime.settings import DEVELOPMENT_SERVICE_TOKEN
+from service_runtime.tls_files import TlsFiles, TlsFilesError
 from tidewire_client.cli.failures import UsageProblem
 
 API_KEY_VARIABLE: Final = "TIDEWIRE_API_KEY"
@@ -50,8 +49,12 @@ def edge_key(url: str, key_file: Path | None, environment: Mapping[str, str]) ->
     raise UsageProblem(f"no key for {url}: set {API_KEY_VARIABLE}, or name a file with --key-file")
 
 
-def admin_credential(target: str, key_file: Path | None, environment: Mapping[str, str]) -> Credential:
+def admin_credential(
+    target: str, key_file: Path | None, environment: Mapping[str, str], *, certificate: Path | None = None
+) -> Credential:
     """Return the credential for the auth service: of the file, of the environment, or, on this machine, of development mode.
+
+    With a client certificate no other credential is needed, and none is made up: the secret is empty then.
 
     Raises:
         UsageProblem: There is none.
@@ -61,6 +64,8 @@ def admin_credential(target: str, key_file: Path | None, environment: Mapping[st
     found = _given(key_file, environment)
     if found is not None:
         return found
+    if certificate is not None:
+        return Credential("", f"the certificate {certificate}")
     if all(is_this_machine(host) for host in hosts_of_target(target)):
         return Credential(DEVELOPMENT_SERVICE_TOKEN, _ELSEWHERE)
     raise UsageProblem(
@@ -112,21 +117,22 @@ def sends_key_in_the_clear(url: str) -> bool:
     return urlsplit(url).scheme == "http" and not is_this_machine(_host(url))
 
 
-def tls_credentials(ca: Path | None, cert: Path | None, key: Path | None) -> grpc.ChannelCredentials | None:
+def tls_files(ca: Path | None, cert: Path | None, key: Path | None) -> TlsFiles | None:
     """Return what to trust and to show; None without certificates to trust: plain text.
 
     Raises:
-        UsageProblem: The files do not go together, or cannot be read.
+        UsageProblem: The files do not go together, or cannot be used.
     """
     if (cert is None) != (key is None) or (ca is None and cert is not None):
         raise UsageProblem("--tls-cert-file and --tls-key-file go together, and with --tls-ca-file")
     if ca is None:
         return None
-    return grpc.ssl_channel_credentials(
-        root_certificates=_read(ca),
-        private_key=None if key is None else _read(key),
-        certificate_chain=None if cert is None else _read(cert),
-    )
+    files = TlsFiles(ca, cert, key)
+    try:
+        files.read()
+    except TlsFilesError as error:
+        raise UsageProblem(str(error)) from None
+    return files
 
 
 def hosts_of_target(target: str) -> list[str]:

@@ -1,21 +1,12 @@
-"""Leads what the services tell of their own accord to the gateway: deliveries, and changes of keys."""
+"""Leads what the session service tells of its own accord to the gateway."""
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Iterable
 
-from service_runtime.logs import get_logger
-from tidewire_client.verifier import KeyChanged
 from ws_edge.adapters.canary import Canary
-from ws_edge.core.connection import Connection
 from ws_edge.core.gateway import Gateway
-from ws_edge.core.ports import Member, Position, ServiceAway, SessionFacts
-
-log = get_logger("ws_edge.keys")
-
-RECHECK_RETRY_S = 1.0
+from ws_edge.core.ports import Member, Position, SessionFacts
 
 
 class EdgeListener:
@@ -57,39 +48,3 @@ class EdgeListener:
     def subscriptions(self) -> list[tuple[str, Position, list[int], list[int]]]:
         """Return the topics with members here."""
         return self._gateway.subscriptions()
-
-
-class KeyWatcher:
-    """Acts on changes of keys: closes at once, and checks memberships again in the background, until it is done."""
-
-    def __init__(self) -> None:
-        self.gateway: Gateway
-        self._waiting: dict[int, Connection] = {}
-        self._news = asyncio.Event()
-
-    def key_changed(self, change: KeyChanged) -> None:
-        """Close the connections of a key that is no longer good; queue the others for a check."""
-        self._enqueue(self.gateway.key_changed(change.key_id, change.code.name))
-
-    def resync(self) -> None:
-        """Queue a check of everything: changes may have been missed."""
-        self._enqueue(self.gateway.holders())
-
-    def _enqueue(self, connections: Iterable[Connection]) -> None:
-        self._waiting.update((connection.number, connection) for connection in connections)
-        self._news.set()
-
-    async def run(self) -> None:
-        """Check what is queued, one after the other; what cannot be checked now stays queued."""
-        while True:
-            await self._news.wait()
-            self._news.clear()
-            while self._waiting:
-                connection = self._waiting.pop(next(iter(self._waiting)))
-                try:
-                    if not connection.closed:
-                        await self.gateway.recheck(connection)
-                except ServiceAway as exc:
-                    self._enqueue([connection])
-                    log.warning("memberships cannot be checked again yet", cause=str(exc), waiting=len(self._waiting))
-                    await asyncio.sleep(RECHECK_RETRY_S)

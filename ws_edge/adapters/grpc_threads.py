@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeVar
 
-import grpc
 from tidewire.session.v1 import session_pb2, session_pb2_grpc, threads_pb2, threads_pb2_grpc
 
+from service_runtime.grpc_channel import ClientTls
 from tidewire_client.errors import (
     InvalidRequest,
     LimitExceeded,
@@ -45,19 +45,17 @@ class ThreadsClient:
 
     Args:
         target: gRPC target of the session services.
-        credentials: For TLS; None: plain text.
+        tls: What to trust and to show; None: plain text.
         service_token: The credential of services; the caller's key was already checked.
         deadline_s: For each call, repeats included, in seconds.
     """
 
-    def __init__(
-        self, target: str, credentials: grpc.ChannelCredentials | None, *, service_token: str, deadline_s: float
-    ) -> None:
+    def __init__(self, target: str, tls: ClientTls | None, *, service_token: str, deadline_s: float) -> None:
         self._calls = ServiceCalls(
             target,
             service="session",
             token=service_token,
-            credentials=credentials,
+            credentials=tls,
             deadline_s=deadline_s,
             attempt_s=deadline_s / 2,
         )

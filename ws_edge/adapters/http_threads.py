@@ -15,9 +15,10 @@ from aiohttp import hdrs, web
 from tidewire.session.v1 import threads_pb2
 
 from service_runtime.logs import get_logger
+from ws_edge.adapters.client_address import ClientAddresses
 from ws_edge.adapters.grpc_threads import ThreadsClient, ThreadServiceError
 from ws_edge.core import server_frames
-from ws_edge.core.authentication import DENIALS
+from ws_edge.core.authentication import DENIALS, USED_UP
 from ws_edge.core.errors import RULES, ErrorType, FrameError
 from ws_edge.core.names import is_channel, is_name
 from ws_edge.core.ports import Clock, Keys, ServiceAway
@@ -94,8 +95,15 @@ class ThreadsApi:
     """
 
     def __init__(
-        self, threads: ThreadsClient, keys: Keys, clock: Clock, new_id: Callable[[], str], max_message_bytes: int
+        self,
+        threads: ThreadsClient,
+        keys: Keys,
+        clock: Clock,
+        new_id: Callable[[], str],
+        max_message_bytes: int,
+        addresses: ClientAddresses,
     ) -> None:
+        self._addresses = addresses
         self._threads = threads
         self._keys = keys
         self._clock = clock
@@ -219,10 +227,11 @@ class ThreadsApi:
         api_key = _api_key(request)
         if not api_key:
             raise HttpError("not_authenticated", "An API key is required: Authorization: Bearer, or X-API-Key", 401)
-        verdict = await self._keys.verify(api_key, domain, workspace)
+        verdict = await self._keys.verify(api_key, domain, workspace, self._addresses.of(request))
         if not verdict.allowed:
             denial = DENIALS.get(verdict.code, ErrorType.INVALID_KEY)
-            raise HttpError(denial.value, RULES[denial].message, RULES[denial].code)
+            words = USED_UP if verdict.code == "USAGE_EXCEEDED" else RULES[denial].message
+            raise HttpError(denial.value, words, RULES[denial].code, verdict.retry_after_ms or None)
         return Caller(verdict.key_id, domain, workspace)
 
     async def _require(self, caller: Caller, channel: str) -> None:

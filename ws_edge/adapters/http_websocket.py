@@ -14,6 +14,7 @@ from typing import Any
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from service_runtime.logs import get_logger
+from ws_edge.adapters.client_address import ClientAddresses
 from ws_edge.adapters.http_origin import OriginPolicy
 from ws_edge.adapters.lingering_close import LingeringClose
 from ws_edge.core.connection import Connection
@@ -101,6 +102,7 @@ class WebSocketEndpoint:
         self,
         gateway: Gateway,
         origins: OriginPolicy,
+        addresses: ClientAddresses,
         *,
         heartbeat_s: float,
         auth_timeout_s: float,
@@ -108,6 +110,7 @@ class WebSocketEndpoint:
     ) -> None:
         self._gateway = gateway
         self._origins = origins
+        self._addresses = addresses
         self._heartbeat_s = heartbeat_s
         self._auth_timeout_s = auth_timeout_s
         self._max_frame_bytes = max_frame_bytes
@@ -135,7 +138,7 @@ class WebSocketEndpoint:
         if transport is None:
             return socket
         sink = TransportSink(socket, transport)
-        connection = self._gateway.accept(client_id, sink, debug=debug)
+        connection = self._gateway.accept(client_id, sink, debug=debug, client_address=self._addresses.of(request))
         socket.on_fault = lambda code: self._fault(connection, code)
         loop = asyncio.get_running_loop()
         timer = loop.call_later(self._auth_timeout_s, self._gateway.authentication_deadline, connection)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tidewire_client.errors import ServiceTimeout, ServiceUnavailable
+import math
+
+from tidewire_client.errors import InvalidRequest, ServiceTimeout, ServiceUnavailable
 from tidewire_client.verdict import Verdict
 from tidewire_client.verifier import KeyVerifier
 from ws_edge.core.ports import KeyLimits, KeyVerdict, ServiceAway
@@ -16,13 +18,16 @@ class VerifiedKeys:
     def __init__(self, verifier: KeyVerifier) -> None:
         self._verifier = verifier
 
-    async def verify(self, api_key: str, domain: str, workspace: str) -> KeyVerdict:
-        """Verify a key for a workspace."""
+    async def verify(self, api_key: str, domain: str, workspace: str, client_address: str) -> KeyVerdict:
+        """Verify a key for a workspace, and charge the use."""
         try:
-            return _verdict(await self._verifier.verify(api_key, domain=domain, workspace=workspace))
+            verdict = await self._verifier.verify(
+                api_key, domain=domain, workspace=workspace, client_address=client_address
+            )
+            return _verdict(verdict)
         except ServiceTimeout:
             raise ServiceAway("auth", timed_out=True) from None
-        except ServiceUnavailable:
+        except (ServiceUnavailable, InvalidRequest):
             raise ServiceAway("auth", timed_out=False) from None
 
     async def check(self, key_id: str, action: str, channel: str, domain: str, workspace: str) -> KeyVerdict:
@@ -31,7 +36,7 @@ class VerifiedKeys:
             return _verdict(await self._verifier.check(key_id, action, channel, domain=domain, workspace=workspace))
         except ServiceTimeout:
             raise ServiceAway("auth", timed_out=True) from None
-        except ServiceUnavailable:
+        except (ServiceUnavailable, InvalidRequest):
             raise ServiceAway("auth", timed_out=False) from None
 
     def check_cached(self, key_id: str, action: str, channel: str, domain: str, workspace: str) -> KeyVerdict | None:
@@ -58,4 +63,5 @@ def _verdict(verdict: Verdict) -> KeyVerdict:
         ),
         verdict.expire_time_s,
         verdict.missing,
+        math.ceil(verdict.retry_after_s * 1000),
     )

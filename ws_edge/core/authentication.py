@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
@@ -17,6 +16,7 @@ from ws_edge.core.connection import Connection, State
 from ws_edge.core.errors import ErrorType, FrameError
 from ws_edge.core.fanout import subscription
 from ws_edge.core.handler_base import Refuse
+from ws_edge.core.key_terms import KeyTerms
 from ws_edge.core.limits import ConnectionLimits, KeyBuckets
 from ws_edge.core.membership_handlers import MembershipHandlers
 from ws_edge.core.names import BROADCAST_CHANNEL, inbox, topic_of
@@ -44,8 +44,13 @@ DENIALS: Final[Mapping[str, ErrorType]] = MappingProxyType(
         "DISABLED": ErrorType.KEY_DISABLED,
         "FORBIDDEN": ErrorType.PERMISSION_DENIED,
         "INSUFFICIENT_PERMISSIONS": ErrorType.PERMISSION_DENIED,
+        "RATE_LIMITED": ErrorType.RATE_LIMITED,
+        "USAGE_EXCEEDED": ErrorType.PERMISSION_DENIED,
     }
 )
+
+VERIFIED_TOO_OFTEN: Final = "API key is used too often, or too many attempts from this address failed"
+USED_UP: Final = "API key is used up: it was good for a number of uses"
 
 
 class Authentication:
@@ -60,6 +65,7 @@ class Authentication:
         new_id: Callable[[], str],
         topics: TopicTable,
         registry: Registry,
+        terms: KeyTerms,
         membership: MembershipHandlers,
         heartbeat_ms: int,
         stats: EdgeStats,
@@ -71,6 +77,7 @@ class Authentication:
         self._new_id = new_id
         self._topics = topics
         self._registry = registry
+        self._terms = terms
         self._membership = membership
         self._heartbeat_ms = heartbeat_ms
         self._stats = stats
@@ -97,11 +104,12 @@ class Authentication:
 
     async def _authenticate(self, connection: Connection, envelope: Envelope, data: ConnectData) -> None:
         try:
-            verdict = await self._verify(data)
+            verdict = await self._verify(connection, data)
             if connection.closed:
                 return
             self._check_key_connections(verdict)
             # From here on a change of the key finds this connection.
+            connection.newest_verdict = verdict
             connection.facts = SessionFacts(
                 connection.number,
                 self._new_id(),
@@ -117,7 +125,7 @@ class Authentication:
             broadcasts, inbox_position = (resumed.get(channel) for channel in standing)
             await self._link.open(
                 connection.facts,
-                lambda answer: self._opened(connection, envelope, verdict, buckets, frozenset(resumed), answer),
+                lambda answer: self._opened(connection, envelope, buckets, frozenset(resumed), answer),
                 broadcasts=broadcasts,
                 inbox=inbox_position,
             )
@@ -126,17 +134,18 @@ class Authentication:
                 self._registry.release(connection)
                 connection.facts = None
                 connection.move(State.AWAITING_KEY)
+            connection.newest_verdict = None
         if connection.state is State.AUTHENTICATED:
             for entry in data.resume:
                 if entry.channel not in resumed:
                     await self._resume(connection, envelope, entry)
 
-    async def _verify(self, data: ConnectData) -> KeyVerdict:
+    async def _verify(self, connection: Connection, data: ConnectData) -> KeyVerdict:
         changes = self._registry.changes
         try:
             while True:
                 before = changes.count
-                verdict = await self._keys.verify(data.api_key, data.domain, data.workspace)
+                verdict = await self._keys.verify(data.api_key, data.domain, data.workspace, connection.client_address)
                 if not changes.changed_since(verdict.key_id, before):
                     break
         except ServiceAway as exc:
@@ -144,6 +153,10 @@ class Authentication:
         if verdict.allowed:
             return verdict
         denial = DENIALS.get(verdict.code, ErrorType.INVALID_KEY)
+        if denial is ErrorType.RATE_LIMITED:
+            raise FrameError(denial, VERIFIED_TOO_OFTEN, retry_after_ms=verdict.retry_after_ms)
+        if verdict.code == "USAGE_EXCEEDED":
+            raise FrameError(denial, USED_UP)
         if denial is ErrorType.PERMISSION_DENIED:
             where = f"{data.domain}/{data.workspace}"
             raise FrameError(denial, f"Key is not allowed in {where}: {verdict.missing or 'domain or workspace'}")
@@ -163,7 +176,6 @@ class Authentication:
         self,
         connection: Connection,
         envelope: Envelope,
-        verdict: KeyVerdict,
         buckets: KeyBuckets,
         resumed: frozenset[str],
         answer: Answer,
@@ -178,7 +190,7 @@ class Authentication:
             return
         connection.move(State.AUTHENTICATED)
         self._stats.connections_authenticated += 1
-        self._adopt(connection, verdict, buckets)
+        self._terms.begin(connection, buckets)
         who = connection.who
         channels = self.standing_channels(who)
         for channel, position in zip(channels, (answer.broadcasts, answer.inbox), strict=True):
@@ -198,21 +210,6 @@ class Authentication:
                     channel=channel,
                 )
             connection.send_replay(channel, list(missed))
-
-    def _adopt(self, connection: Connection, verdict: KeyVerdict, buckets: KeyBuckets) -> None:
-        """Live by the key's limits and its expiry."""
-        key = verdict.limits
-        now = self._clock.monotonic_s()
-        limits = connection.limits
-        connection.limits = replace(
-            limits,
-            frames_per_second=key.frames_per_second or limits.frames_per_second,
-            frames_burst=key.frames_burst or limits.frames_burst,
-            bytes_per_second=key.bytes_per_second or limits.bytes_per_second,
-            max_channels=key.max_channels or limits.max_channels,
-        )
-        connection.guard.adopt(connection.limits, buckets, now)
-        connection.expire_time_s = verdict.expire_time_s
 
     def _welcome(self, connection: Connection, envelope: Envelope) -> None:
         who = connection.who

@@ -60,6 +60,10 @@ class ConnectData(Struct, frozen=True):
     workspace: Name
     resume: Annotated[list[ResumeEntry], Meta(max_length=MAX_RESUMED_CHANNELS)] = []
 
+    def __repr__(self) -> str:
+        """Show all but the key, wherever this may be printed."""
+        return f"ConnectData(domain={self.domain!r}, workspace={self.workspace!r})"
+
 
 class JoinData(Struct, frozen=True):
     """`data` of `join_channel`."""

@@ -17,7 +17,7 @@ from ws_edge.core.close_codes import CloseCode
 from ws_edge.core.errors import FrameError
 from ws_edge.core.limits import ConnectionLimits, RateGuard
 from ws_edge.core.outbox import Outbox
-from ws_edge.core.ports import ByteSink, Clock, SessionFacts, StoredMessage
+from ws_edge.core.ports import ByteSink, Clock, KeyVerdict, SessionFacts, StoredMessage
 from ws_edge.core.websocket_frame import text_frame
 
 
@@ -46,6 +46,7 @@ class Membership(Enum):
     JOINING = "joining"
     JOINED = "joined"
     LEAVING = "leaving"
+    EXPELLED = "its key lost the channel while it was joining"
 
 
 class Connection:
@@ -57,10 +58,12 @@ class Connection:
         debug: It came by the debug endpoint, which echoes.
         sink: Where bytes go.
         limits: What it may do until its key says otherwise.
+        client_address: The IP address that it came from; empty: not known.
     """
 
     __slots__ = (
         "channels",
+        "client_address",
         "client_id",
         "clock",
         "debug",
@@ -68,6 +71,7 @@ class Connection:
         "facts",
         "guard",
         "limits",
+        "newest_verdict",
         "number",
         "outbox",
         "sink",
@@ -83,9 +87,11 @@ class Connection:
         sink: ByteSink,
         limits: ConnectionLimits,
         clock: Clock,
+        client_address: str = "",
     ) -> None:
         self.number = number
         self.client_id = client_id
+        self.client_address = client_address
         self.debug = debug
         self.sink = sink
         self.limits = limits
@@ -95,6 +101,8 @@ class Connection:
         self.channels: dict[str, Membership] = {}
         self.facts: SessionFacts | None = None
         self.expire_time_s: float | None = None
+        # On its key, while it is being let in: changes that come meanwhile are not forgotten.
+        self.newest_verdict: KeyVerdict | None = None
         self.outbox: Outbox
 
     def move(self, state: State) -> None:

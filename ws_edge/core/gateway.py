@@ -1,6 +1,7 @@
 """The life of connections: from the upgrade, through authentication and frames, to the close.
 
-What each frame of an authenticated client does is in `frame_handlers`; what a `connect` does is in `authentication`.
+What each frame of an authenticated client does is in `frame_handlers`; what a `connect` does is in `authentication`; what a
+change of a key does is in `live_keys`.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Awaitable, Callable
 
-from ws_edge.core.authentication import DENIALS, Authentication
+from ws_edge.core.authentication import Authentication
 from ws_edge.core.client_frames import Envelope, decode_envelope, frame_id_of
 from ws_edge.core.close_codes import CloseCode
 from ws_edge.core.connection import Connection, State
@@ -16,7 +17,9 @@ from ws_edge.core.errors import ErrorType, FrameError, defect_error
 from ws_edge.core.fanout import Fanout, members_of
 from ws_edge.core.frame_handlers import FrameHandlers
 from ws_edge.core.handler_base import HandlerParts
+from ws_edge.core.key_terms import KeyTerms
 from ws_edge.core.limits import ConnectionLimits
+from ws_edge.core.live_keys import LiveKeys
 from ws_edge.core.names import topic_of
 from ws_edge.core.outbox import Outbox, OutboxFlusher, Ticker
 from ws_edge.core.ports import ByteSink, Clock, Keys, Position, SessionFacts, SessionLink
@@ -60,7 +63,6 @@ class Gateway:
         self.registry = Registry(max_connections)
         self.fanout = Fanout(self.topics, link, self.stats)
         self.draining = False
-        self._keys = keys
         self._link = link
         self._clock = clock
         self._random = random
@@ -68,7 +70,10 @@ class Gateway:
         self._on_defect = on_defect
         self._numbers = itertools.count(1)
         self._flusher = OutboxFlusher(call_soon)
-        self._handlers = FrameHandlers(HandlerParts(keys, link, clock, new_id, self.topics, self.refuse))
+        self._handlers = FrameHandlers(
+            HandlerParts(keys, link, clock, new_id, self.topics, self.registry.changes, self.refuse)
+        )
+        terms = KeyTerms(limits, self.registry, clock)
         self._authentication = Authentication(
             keys=keys,
             link=link,
@@ -76,24 +81,33 @@ class Gateway:
             new_id=new_id,
             topics=self.topics,
             registry=self.registry,
+            terms=terms,
             membership=self._handlers.membership,
             heartbeat_ms=heartbeat_ms,
             stats=self.stats,
             refuse=self.refuse,
         )
+        self.live_keys = LiveKeys(keys, clock, self.registry, terms, self._handlers.membership, self.refuse)
 
     # Connections come and go.
 
-    def accept(self, client_id: str, sink: ByteSink, *, debug: bool) -> Connection:
+    def accept(self, client_id: str, sink: ByteSink, *, debug: bool, client_address: str = "") -> Connection:
         """Take in a connection whose upgrade was accepted; when the edge is full or draining it is closed at once.
 
         Args:
             client_id: From the URL, already checked.
             sink: Where bytes for it go.
             debug: It came by the debug endpoint.
+            client_address: The IP address that it came from; empty: not known.
         """
         connection = Connection(
-            next(self._numbers), client_id, debug=debug, sink=sink, limits=self._limits, clock=self._clock
+            next(self._numbers),
+            client_id,
+            debug=debug,
+            sink=sink,
+            limits=self._limits,
+            clock=self._clock,
+            client_address=client_address,
         )
         connection.outbox = Outbox(
             sink, self._limits.max_outbox_bytes, lambda: self._too_slow(connection), self._flusher
@@ -277,50 +291,6 @@ class Gateway:
     def _note_defect(self, exc: BaseException) -> None:
         self.stats.defects += 1
         self._on_defect(exc)
-
-    # Keys change.
-
-    def key_changed(self, key_id: str, code: str) -> list[Connection]:
-        """Act on a change of a key: its connections are closed if it is no longer good.
-
-        Returns:
-            The connections that live on, whose memberships have to be checked again.
-        """
-        self.registry.changes.mark(key_id)
-        holders = self.registry.of_key(key_id)
-        if code == "VALID":
-            return holders
-        problem_type = DENIALS.get(code, ErrorType.INVALID_KEY)
-        for connection in holders:
-            self.refuse(connection, FrameError(problem_type), None)
-        return []
-
-    async def recheck(self, connection: Connection) -> None:
-        """Take from a connection what its key no longer allows; raises ServiceAway: check again later."""
-        who = connection.who
-        verdict = await self._keys.check(who.key_id, "", "", who.domain, who.workspace)
-        if not verdict.allowed:
-            self.refuse(connection, FrameError(DENIALS.get(verdict.code, ErrorType.INVALID_KEY)), None)
-            return
-        for channel in list(connection.channels):
-            decision = await self._keys.check(who.key_id, "join", channel, who.domain, who.workspace)
-            if not decision.allowed and not connection.closed:
-                self._handlers.membership.expel(connection, channel, "permission_denied")
-        if not connection.closed:
-            connection.send_frame(
-                "auth_status", {"status": "authenticated", "message": "Permissions were checked again"}
-            )
-
-    def holders(self) -> list[Connection]:
-        """Return the live connections of all keys: after the watch was interrupted, each has to be checked again."""
-        return [connection for key_id in self.registry.key_ids() for connection in self.registry.of_key(key_id)]
-
-    def close_expired(self) -> None:
-        """Close connections whose key's time is over."""
-        now_s = self._clock.now_ms() / 1000
-        for connection in self.registry:
-            if connection.expire_time_s is not None and now_s >= connection.expire_time_s:
-                self.refuse(connection, FrameError(ErrorType.TOKEN_EXPIRED), None)
 
     # The session service asks, or comes back.
 

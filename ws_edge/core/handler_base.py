@@ -14,6 +14,7 @@ from ws_edge.core.errors import FrameError
 from ws_edge.core.names import topic_of
 from ws_edge.core.ports import Answer, Clock, Keys, OnAnswer, ServiceAway, SessionLink
 from ws_edge.core.refusals import away_error, channel_error, failure_error, require_allowed
+from ws_edge.core.registry import KeyChanges
 from ws_edge.core.topics import TopicTable
 
 Pending = Awaitable[None] | None
@@ -36,6 +37,7 @@ class HandlerParts:
         clock: The time.
         new_id: Makes ids for messages that came without one.
         topics: Who is a member of what.
+        changes: Which keys changed lately.
         refuse: Answers a frame with an error.
     """
 
@@ -44,6 +46,7 @@ class HandlerParts:
     clock: Clock
     new_id: Callable[[], str]
     topics: TopicTable
+    changes: KeyChanges
     refuse: Refuse
 
 
@@ -56,6 +59,7 @@ class HandlerBase:
         self._clock = parts.clock
         self._new_id = parts.new_id
         self._topics = parts.topics
+        self._changes = parts.changes
         self._refuse = parts.refuse
 
     def _topic(self, connection: Connection, channel: str) -> str:
@@ -63,7 +67,7 @@ class HandlerBase:
         return topic_of(who.domain, who.workspace, channel)
 
     def _require_membership(self, connection: Connection, channel: str) -> None:
-        if connection.channels.get(channel, Membership.LEAVING) is Membership.LEAVING:
+        if connection.channels.get(channel) not in (Membership.JOINING, Membership.JOINED):
             raise channel_error(404, f"Not a member of {channel[:128]}", channel)
 
     def _authorized(self, connection: Connection, action: str, resource: str, go: Callable[[], None]) -> Pending:
@@ -79,7 +83,11 @@ class HandlerBase:
     async def _ask(self, connection: Connection, action: str, resource: str, go: Callable[[], None]) -> None:
         who = connection.who
         try:
-            verdict = await self._keys.check(who.key_id, action, resource, who.domain, who.workspace)
+            while True:
+                before = self._changes.count
+                verdict = await self._keys.check(who.key_id, action, resource, who.domain, who.workspace)
+                if not self._changes.changed_since(who.key_id, before):
+                    break
         except ServiceAway as exc:
             raise away_error(exc, safe_to_repeat=True) from None
         if connection.closed:

@@ -22,6 +22,17 @@ class TokenBucket:
         self._level = burst
         self._time = now
 
+    def retune(self, rate: float, burst: float, now: float) -> None:
+        """Live by another rate and burst from now on; what is used up stays used up."""
+        if (rate, burst) == (self.rate, self.burst):
+            return
+        if self.rate > 0:
+            self._level = min(burst, self._level + (now - self._time) * self.rate)
+        else:
+            self._level = burst
+        self._time = now
+        self.rate, self.burst = rate, burst
+
     def take(self, amount: float, now: float) -> float:
         """Take `amount` units.
 
@@ -76,6 +87,11 @@ class RateGuard:
         self._bytes = TokenBucket(limits.bytes_per_second, max(limits.bytes_per_second, limits.max_frame_bytes), now)
         self._key = key
 
+    def retune(self, limits: ConnectionLimits, now: float) -> None:
+        """Live by changed limits of the same key from now on."""
+        self._frames.retune(limits.frames_per_second, limits.frames_burst, now)
+        self._bytes.retune(limits.bytes_per_second, max(limits.bytes_per_second, limits.max_frame_bytes), now)
+
     def admit(self, size: int, now: float) -> float:
         """Admit a frame of `size` bytes.
 
@@ -104,3 +120,8 @@ class KeyBuckets:
     def __init__(self, frames_per_second: int, bytes_per_second: int, now: float) -> None:
         self.frames = TokenBucket(frames_per_second, 2 * frames_per_second, now)
         self.bytes = TokenBucket(bytes_per_second, bytes_per_second, now)
+
+    def retune(self, frames_per_second: int, bytes_per_second: int, now: float) -> None:
+        """Live by changed limits of the key from now on."""
+        self.frames.retune(frames_per_second, 2 * frames_per_second, now)
+        self.bytes.retune(bytes_per_second, bytes_per_second, now)

@@ -67,6 +67,8 @@ class MembershipHandlers(HandlerBase):
         channel = data.channel
         if connection.closed:
             return
+        if isinstance(answer, Joined) and connection.channels.get(channel) is Membership.EXPELLED:
+            return  # the answer to the leave that is behind it tells the client
         if not isinstance(answer, Joined):
             connection.channels.pop(channel, None)
             self._refuse(connection, failure_error(answer, repeat_is_safe=True, channel=channel), envelope.id)
@@ -97,7 +99,8 @@ class MembershipHandlers(HandlerBase):
                 return
             if not isinstance(answer, Left):
                 self._refuse(connection, failure_error(answer, repeat_is_safe=True, channel=channel), envelope.id)
-                connection.channels[channel] = Membership.JOINED
+                if connection.channels.get(channel) is Membership.LEAVING:
+                    connection.channels[channel] = Membership.JOINED
                 return
             connection.send_delivered(envelope, channel=channel)
             self._unsubscribe(connection, channel, frame_id=envelope.id)
@@ -105,15 +108,33 @@ class MembershipHandlers(HandlerBase):
         self._link.leave(connection.number, self._topic(connection, channel), left)
 
     def expel(self, connection: Connection, channel: str, reason: str) -> None:
-        """Take a membership away that the key no longer allows."""
-        self._link.leave(connection.number, self._topic(connection, channel), ignore)
-        self._unsubscribe(connection, channel, reason=reason)
+        """Take a membership away that the key no longer allows. Idempotent.
+
+        One that is still being joined or left is taken away behind that: nothing of the channel is told any more.
+        """
+        state = connection.channels.get(channel)
+        if state is None or state is Membership.EXPELLED:
+            return
+        topic = self._topic(connection, channel)
+        if state is Membership.JOINED:
+            self._link.leave(connection.number, topic, ignore)
+            self._unsubscribe(connection, channel, reason=reason)
+            return
+        connection.channels[channel] = Membership.EXPELLED
+        self._topics.remove(topic, connection)
+
+        def left(answer: Answer) -> None:
+            if not connection.closed and connection.channels.get(channel) is Membership.EXPELLED:
+                self._unsubscribe(connection, channel, reason=reason)
+
+        self._link.leave(connection.number, topic, left)
 
     def _unsubscribe(
         self, connection: Connection, channel: str, *, frame_id: str | None = None, reason: str | None = None
     ) -> None:
         self._topics.remove(self._topic(connection, channel), connection)
-        connection.channels.pop(channel, None)
+        if connection.channels.get(channel) is not Membership.JOINING:  # else it was joined again behind the leave
+            connection.channels.pop(channel, None)
         data = {"channel": channel, "status": "success", "message": "Successfully left channel"}
         if reason is not None:
             data |= {"message": "Removed from channel", "reason": reason}

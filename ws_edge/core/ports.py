@@ -235,6 +235,7 @@ class KeyVerdict:
     limits: KeyLimits = KeyLimits()
     expire_time_s: float | None = None
     missing: str = ""
+    retry_after_ms: int = 0
 
     @property
     def allowed(self) -> bool:
@@ -254,8 +255,8 @@ class ServiceAway(Exception):
 class Keys(Protocol):
     """Verification of keys and permissions, cached under a watch."""
 
-    async def verify(self, api_key: str, domain: str, workspace: str) -> KeyVerdict:
-        """Verify a key for a workspace. Raises `ServiceAway`."""
+    async def verify(self, api_key: str, domain: str, workspace: str, client_address: str) -> KeyVerdict:
+        """Verify a key for a workspace, and charge the use; an empty address is not known. Raises `ServiceAway`."""
 
     async def check(self, key_id: str, action: str, channel: str, domain: str, workspace: str) -> KeyVerdict:
         """Decide about one action. Raises `ServiceAway`."""

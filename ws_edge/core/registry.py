@@ -40,6 +40,12 @@ class KeyChanges:
         if len(self._latest) > self._capacity:
             self._floor = self._latest.pop(next(iter(self._latest)))
 
+    def mark_all(self) -> None:
+        """Note that any key may have changed."""
+        self.count += 1
+        self._latest.clear()
+        self._floor = self.count
+
     def changed_since(self, key_id: str, count: int) -> bool:
         """Say if a key changed after `self.count` was `count`."""
         return self._latest.get(key_id, self._floor) > count
@@ -101,8 +107,16 @@ class Registry:
         if holders is None:
             buckets = KeyBuckets(limits.key_frames_per_second, limits.key_bytes_per_second, now)
             holders = self._by_key[key_id] = KeyHolders(buckets)
+        else:
+            holders.buckets.retune(limits.key_frames_per_second, limits.key_bytes_per_second, now)
         holders.connections[connection.number] = connection
         return holders.buckets
+
+    def retune(self, key_id: str, limits: KeyLimits, now: float) -> None:
+        """Take over new limits for what the connections of a key share."""
+        holders = self._by_key.get(key_id)
+        if holders is not None:
+            holders.buckets.retune(limits.key_frames_per_second, limits.key_bytes_per_second, now)
 
     def of_key(self, key_id: str) -> list[Connection]:
         """Return the live connections of a key."""

@@ -1,19 +1,21 @@
--- Removes a key for good, if it still is what the caller saw, with its indexes; logs that it is gone.
--- KEYS: meta, log, records, order, expiries, development, pepper_uses, owner.
--- ARGV: key_id, value before, code, stamp, log size, pepper version.
--- Returns {outcome, revision}; the outcome is 'done' or 'changed'.
+-- Removes a key for good, if it still is what the caller saw, with its indexes and its uses; logs that it is gone.
+-- KEYS: meta, log, audit, records, order, expiries, development, pepper_uses, owner, uses.
+-- ARGV: log size, audit log size, key_id, value before, code, stamp, pepper version, entry of the audit log.
+-- Returns {outcome}; the outcome is 'done' or 'changed'.
 
-local key_id = ARGV[1]
-if redis.call('HGET', KEYS[3], key_id) ~= ARGV[2] then
-  return { 'changed', '0' }
+local key_id = ARGV[3]
+if redis.call('HGET', KEYS[4], key_id) ~= ARGV[4] then
+  return { 'changed' }
 end
-local revision = log_change(key_id, ARGV[3], ARGV[4], ARGV[5])
-redis.call('HDEL', KEYS[3], key_id)
-redis.call('ZREM', KEYS[4], key_id)
+local revision = log_change(key_id, ARGV[5], ARGV[6], ARGV[1])
+redis.call('HDEL', KEYS[4], key_id)
 redis.call('ZREM', KEYS[5], key_id)
-redis.call('SREM', KEYS[6], key_id)
-redis.call('ZREM', KEYS[8], key_id)
-if redis.call('HINCRBY', KEYS[7], ARGV[6], -1) <= 0 then
-  redis.call('HDEL', KEYS[7], ARGV[6])
+redis.call('ZREM', KEYS[6], key_id)
+redis.call('SREM', KEYS[7], key_id)
+redis.call('ZREM', KEYS[9], key_id)
+redis.call('DEL', KEYS[10])
+if redis.call('HINCRBY', KEYS[8], ARGV[7], -1) <= 0 then
+  redis.call('HDEL', KEYS[8], ARGV[7])
 end
-return { 'done', revision }
+audit(KEYS[3], revision, ARGV[8], ARGV[2])
+return { 'done' }

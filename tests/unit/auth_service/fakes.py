@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from auth_service.core.audit import SYSTEM, AuditEntry, entry_of_change, entry_of_removal
 from auth_service.core.charging import UNUSED, Charge, Uses, charge
 from auth_service.core.errors import (
     AlreadyBootstrappedError,
@@ -18,7 +19,7 @@ from auth_service.core.errors import (
 from auth_service.core.hashing import Peppers
 from auth_service.core.keys import KeyLimits, KeyRecord, same_hash
 from auth_service.core.permissions import PermissionSet
-from auth_service.core.ports import Change, KeyPage, RecordChange
+from auth_service.core.ports import Change, KeyPage, RecordChange, RecordRotation
 from auth_service.core.verification import VerdictCode, standing
 
 NOW_MS = 1_800_000_000_000
@@ -62,7 +63,9 @@ def a_record(key_id: str = "k1", **fields: Any) -> KeyRecord:
 class MemoryKeyStore:
     """A `KeyStore` in memory: the obvious way to do what the port says."""
 
-    def __init__(self, change_log_size: int = 100) -> None:
+    def __init__(self, change_log_size: int = 100, audit_log_size: int = 100) -> None:
+        self._audit_size = audit_log_size
+        self._audit: list[AuditEntry] = []
         self.fails = False
         self.reads = 0
         self._log_size = change_log_size
@@ -85,12 +88,14 @@ class MemoryKeyStore:
         self.reads += 1
         return self._keys[key_id][1] if key_id in self._keys else None
 
-    async def create(self, record: KeyRecord) -> KeyRecord:
+    async def create(self, record: KeyRecord, *, actor: str = SYSTEM) -> KeyRecord:
         self._up()
         if record.key_id in self._keys:
             raise KeyExistsError(record.key_id)
         self._sequence += 1
-        return self._put(self._sequence, record, record.update_ms)
+        stored = self._put(self._sequence, record, record.update_ms)
+        self._tell(entry_of_change(None, stored, actor))
+        return stored
 
     async def create_first(self, record: KeyRecord) -> KeyRecord:
         if self._bootstrapped:
@@ -99,22 +104,30 @@ class MemoryKeyStore:
         self._bootstrapped = True
         return stored
 
-    async def update(self, key_id: str, change: RecordChange) -> KeyRecord:
+    async def update(self, key_id: str, change: RecordChange, *, actor: str = SYSTEM) -> KeyRecord:
         self._up()
-        if key_id not in self._keys:
-            raise KeyNotFoundError(key_id)
-        sequence, before = self._keys[key_id]
+        sequence, before = self._existing(key_id)
         after = change(before)
-        if after == before:
-            return before
-        if after.expire_ms != before.expire_ms:
-            self._told.discard(key_id)
-        return self._put(sequence, after, after.update_ms)
+        return before if after == before else self._replace(sequence, before, after, actor)
 
-    async def delete(self, key_id: str) -> None:
+    async def rotate(self, key_id: str, rotation: RecordRotation, *, actor: str) -> tuple[KeyRecord, KeyRecord]:
         self._up()
-        if self._keys.pop(key_id, None):
-            self._append(key_id, VerdictCode.NOT_FOUND)
+        sequence, before = self._existing(key_id)
+        old, new = rotation(before)
+        if new.key_id in self._keys:
+            raise KeyExistsError(new.key_id)
+        return self._replace(sequence, before, old, actor), await self.create(new, actor=actor)
+
+    async def delete(self, key_id: str, *, now_ms: int, actor: str = SYSTEM, reason: str = "") -> None:
+        self._up()
+        _, before = self._existing(key_id)
+        del self._keys[key_id]
+        revision = self._append(key_id, VerdictCode.NOT_FOUND)
+        self._tell(replace(entry_of_removal(before, actor, reason, now_ms), revision=revision))
+
+    async def audit_entries(self, *, before: int, limit: int) -> Sequence[AuditEntry]:
+        self._up()
+        return [entry for entry in reversed(self._audit) if not before or entry.revision < before][:limit]
 
     async def list_keys(self, *, after: int, limit: int, owner: str) -> KeyPage:
         self._up()
@@ -123,8 +136,7 @@ class MemoryKeyStore:
             for sequence, record in sorted(self._keys.values(), key=lambda pair: pair[0])
             if sequence > after and owner in ("", record.owner)
         ]
-        shown = found[:limit]
-        return KeyPage([record for _, record in shown], shown[-1][0] if len(found) > limit else None)
+        return KeyPage(found[:limit], more=len(found) > limit)
 
     async def development_key_ids(self) -> Sequence[str]:
         self._up()
@@ -179,6 +191,22 @@ class MemoryKeyStore:
     def lose_log(self) -> None:
         """Forget the log, as if it had been cut."""
         self._log.clear()
+
+    def _existing(self, key_id: str) -> tuple[int, KeyRecord]:
+        if key_id not in self._keys:
+            raise KeyNotFoundError(key_id)
+        return self._keys[key_id]
+
+    def _replace(self, sequence: int, before: KeyRecord, after: KeyRecord, actor: str) -> KeyRecord:
+        if after.expire_ms != before.expire_ms:
+            self._told.discard(before.key_id)
+        stored = self._put(sequence, after, after.update_ms)
+        self._tell(entry_of_change(before, stored, actor))
+        return stored
+
+    def _tell(self, entry: AuditEntry) -> None:
+        self._audit.append(entry)
+        del self._audit[: -self._audit_size]
 
     def _put(self, sequence: int, record: KeyRecord, now_ms: int) -> KeyRecord:
         code = standing(record, now_ms)

@@ -128,6 +128,19 @@ def test_production_cannot_be_told_to_know_them() -> None:
     assert text.startswith("TIDEWIRE_AUTH_DEVELOPMENT_KEYS: True is not allowed: must be false or not set")
 
 
+def test_callers_by_certificate_need_mutual_tls_and_groups_that_there_are() -> None:
+    mutual = {"tls_ca_file": "ca", "tls_cert_file": "c", "tls_key_file": "k", "tls_client_auth": True}
+    settings = make_settings(AuthSettings, {"caller_certificates": "edge=verify", **mutual})
+    assert list(settings.callers_by_certificate) == ["edge"]
+    assert refused(caller_certificates="edge=verify").startswith(
+        "TIDEWIRE_AUTH_CALLER_CERTIFICATES: caller_certificates needs tls_client_auth"
+    )
+    text = refused(caller_certificates="edge=all", **mutual)
+    assert text.startswith(
+        "TIDEWIRE_AUTH_CALLER_CERTIFICATES: edge=all is not allowed: must be name=group,group;name=*"
+    )
+
+
 def test_networks_are_read_from_a_list_with_commas() -> None:
     settings = make_settings(AuthSettings, {"http_trusted_peers": "10.0.0.0/8, fd00::/8,192.0.2.1"})
     assert [str(network) for network in settings.trusted_networks] == ["10.0.0.0/8", "fd00::/8", "192.0.2.1/32"]

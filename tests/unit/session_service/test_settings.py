@@ -83,3 +83,11 @@ def test_bounds_that_no_store_can_keep_are_refused(name: str, value: str) -> Non
 def test_the_greatest_bounds_are_for_ever() -> None:
     settings = made(retention_messages=MAX_BOUND, retention_age_s=MAX_BOUND, retention_bytes=MAX_BOUND)
     assert settings.retention.rule_for("tests/w1/chat") == RetentionRule(MAX_BOUND, MAX_BOUND, MAX_BOUND)
+
+
+def test_certificates_that_stand_in_for_the_token_need_mutual_tls() -> None:
+    mutual = {"tls_ca_file": "ca", "tls_cert_file": "c", "tls_key_file": "k", "tls_client_auth": True}
+    assert made(caller_certificates=" edge ;; spiffe://a/b ", **mutual).service_certificates == {"edge", "spiffe://a/b"}
+    assert refused(caller_certificates="edge").startswith(
+        "TIDEWIRE_SESSION_CALLER_CERTIFICATES: caller_certificates needs tls_client_auth"
+    )

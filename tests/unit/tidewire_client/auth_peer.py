@@ -31,6 +31,10 @@ class AuthPeer(auth_pb2_grpc.AuthServiceServicer):
         self.watches: list[int] = []
         self.away = False
         self.drop_answers = False
+        self.ttl_s = 5
+        self.uses_left: int | None = None
+        self.asked_for: list[auth_pb2.VerifyKeyRequest] = []
+        self.introspected: list[auth_pb2.IntrospectKeyRequest] = []
         self.gate = asyncio.Event()
         self.gate.set()
         self.asked = asyncio.Event()
@@ -60,11 +64,19 @@ class AuthPeer(auth_pb2_grpc.AuthServiceServicer):
 
     async def VerifyKeys(self, request: auth_pb2.VerifyKeysRequest, context: Any) -> auth_pb2.VerifyKeysResponse:  # noqa: N802
         self.batches.append([one.api_key for one in request.requests])
-        answers = [self._verdict(one.api_key) for one in request.requests]
+        self.asked_for.extend(request.requests)
+        answers = [self._charged(self._verdict(one.api_key)) for one in request.requests]
         await self._pause(context)
         if any(one.domain == BAD_DOMAIN for one in request.requests):
             await abort(context, grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", "auth.tidewire", "domain")
         return auth_pb2.VerifyKeysResponse(verdicts=answers[1:] if self.drop_answers else answers)
+
+    async def IntrospectKey(  # noqa: N802
+        self, request: auth_pb2.IntrospectKeyRequest, context: Any
+    ) -> auth_pb2.IntrospectKeyResponse:
+        self.introspected.append(request)
+        await self._pause(context)
+        return auth_pb2.IntrospectKeyResponse(verdict=self._verdict(request.api_key))
 
     async def CheckPermission(  # noqa: N802
         self, request: auth_pb2.CheckPermissionRequest, context: Any
@@ -72,7 +84,7 @@ class AuthPeer(auth_pb2_grpc.AuthServiceServicer):
         self.checks.append(f"{request.action}:{request.channel}")
         allowed = request.channel != "secret"
         code = self.code if allowed else auth_pb2.VERDICT_CODE_INSUFFICIENT_PERMISSIONS
-        answer = verdict(code, key_id=request.key_id, revision=self.revision)
+        answer = verdict(code, key_id=request.key_id, revision=self.revision, cache_ttl={"seconds": self.ttl_s})
         await self._pause(context)
         return auth_pb2.CheckPermissionResponse(verdict=answer)
 
@@ -98,6 +110,17 @@ class AuthPeer(auth_pb2_grpc.AuthServiceServicer):
             await context.abort(grpc.StatusCode.UNAVAILABLE, "away")
 
     def _verdict(self, api_key: str) -> auth_pb2.Verdict:
+        ttl = {"seconds": self.ttl_s}
         if not api_key.startswith(GOOD_KEY):
-            return verdict(auth_pb2.VERDICT_CODE_NOT_FOUND)
-        return verdict(self.code, key_id="k1", owner="ann", revision=self.revision)
+            return verdict(auth_pb2.VERDICT_CODE_NOT_FOUND, cache_ttl=ttl)
+        return verdict(self.code, key_id="k1", owner="ann", revision=self.revision, cache_ttl=ttl)
+
+    def _charged(self, answer: auth_pb2.Verdict) -> auth_pb2.Verdict:
+        """Charge a use, where uses are counted."""
+        if self.uses_left is None or answer.code != auth_pb2.VERDICT_CODE_VALID:
+            return answer
+        if not self.uses_left:
+            return verdict(auth_pb2.VERDICT_CODE_USAGE_EXCEEDED, key_id="k1", revision=self.revision)
+        self.uses_left -= 1
+        answer.remaining_uses = self.uses_left
+        return answer

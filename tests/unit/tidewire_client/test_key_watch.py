@@ -22,6 +22,8 @@ class Listener:
     def __init__(self) -> None:
         self.changes: list[KeyChanged] = []
         self.resyncs = 0
+        self.resynced_at: list[int] = []
+        self.silences = 0
         self.losses = 0
         self.defects = 0
 
@@ -34,8 +36,12 @@ class Listener:
     def lost(self) -> None:
         self.losses += 1
 
-    def resync(self) -> None:
+    def resync(self, revision: int) -> None:
         self.resyncs += 1
+        self.resynced_at.append(revision)
+
+    def silent(self) -> None:
+        self.silences += 1
 
 
 @asynccontextmanager
@@ -43,7 +49,7 @@ async def watching(peer: AuthPeer, listener: Listener, silence_s: float = 30.0) 
     async with serving_auth(peer) as target:
         channel = open_channel(target)
         watch = KeyWatch(
-            auth_pb2_grpc.AuthServiceStub(channel),
+            lambda: auth_pb2_grpc.AuthServiceStub(channel),
             bearer("t"),
             listener,
             silence_s=silence_s,
@@ -97,9 +103,11 @@ async def test_every_change_is_told_in_order() -> None:
 
 
 async def test_a_silent_stream_is_given_up_and_opened_anew() -> None:
-    peer = AuthPeer()
-    async with watching(peer, Listener(), silence_s=0.2) as watch:
+    peer, listener = AuthPeer(), Listener()
+    async with watching(peer, listener, silence_s=0.2) as watch:
         await until(lambda: watch.reopened >= 2)
+        assert listener.silences == watch.silences >= 2
+        assert listener.resynced_at == [1]
         assert len(peer.watches) >= 2
         assert peer.watches[1:] == [1] * len(peer.watches[1:])
 

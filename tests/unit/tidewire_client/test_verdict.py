@@ -28,3 +28,17 @@ def test_a_verdict_knows_nothing_of_protobuf() -> None:
     given.cache_ttl.FromMilliseconds(250)
     assert verdict_of(given) == Verdict(VerdictCode.VALID, "k", "ann", ("join:*",), KeyLimits(), 1.5, 0.25, 7, "m")
     assert verdict_of(auth_pb2.Verdict()).expire_time_s is None
+
+
+def test_what_is_left_and_when_to_come_again() -> None:
+    given = auth_pb2.Verdict(code=auth_pb2.VERDICT_CODE_RATE_LIMITED, remaining_uses=0)
+    given.retry_after.FromMilliseconds(1200)
+    assert (verdict_of(given).retry_after_s, verdict_of(given).remaining_uses) == (1.2, 0)
+    assert verdict_of(auth_pb2.Verdict()).remaining_uses is None
+
+
+@pytest.mark.parametrize("code", list(VerdictCode))
+def test_which_verdicts_answer_more_than_one_use(code: VerdictCode) -> None:
+    of_the_moment = code in (VerdictCode.RATE_LIMITED, VerdictCode.USAGE_EXCEEDED)
+    assert Verdict(code, "k", cache_ttl_s=5.0).reusable is not of_the_moment
+    assert not Verdict(code, "k", cache_ttl_s=0.0).reusable

@@ -7,7 +7,7 @@ NOW_S = 1000.0
 
 
 def verdict(key_id: str = "k1", *, revision: int = 1, code: VerdictCode = VerdictCode.VALID, **more: float) -> Verdict:
-    return Verdict(code, key_id, revision=revision, **more)
+    return Verdict(code, key_id, revision=revision, **{"cache_ttl_s": 5.0, **more})
 
 
 def test_what_is_put_is_known() -> None:
@@ -30,6 +30,10 @@ def test_a_verdict_ends_at_its_expiry() -> None:
 def test_only_verdicts_that_a_change_would_end_are_kept(code: VerdictCode) -> None:
     kept = code in (VerdictCode.VALID, VerdictCode.INSUFFICIENT_PERMISSIONS, VerdictCode.FORBIDDEN)
     assert VerdictCache(10).put("q", verdict(code=code)) is kept
+
+
+def test_what_is_good_for_one_use_only_is_not_kept() -> None:
+    assert not VerdictCache(10).put("q", verdict(cache_ttl_s=0))
 
 
 def test_an_unknown_key_is_never_kept() -> None:
@@ -99,3 +103,12 @@ def test_clearing_forgets_verdicts_but_not_changes() -> None:
     cache.clear()
     assert len(cache) == 0
     assert cache.outdated(verdict("k2", revision=4))
+
+
+def test_after_a_loss_nothing_made_before_it_is_taken() -> None:
+    cache = VerdictCache(10)
+    cache.change("k2", 3)
+    cache.clear(7)
+    assert not cache.put("q", verdict("k1", revision=6))
+    assert not cache.put("q", verdict("k2", revision=6))
+    assert cache.put("q", verdict("k1", revision=7))

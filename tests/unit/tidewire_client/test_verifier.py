@@ -12,9 +12,10 @@ from tidewire.auth.v1 import auth_pb2
 from tests.support.waiting import eventually
 from tests.unit.tidewire_client.auth_peer import BAD_DOMAIN, GOOD_KEY, WRONG_KEY, AuthPeer
 from tests.unit.tidewire_client.peers import serving_auth
-from tidewire_client.errors import ServiceTimeout, ServiceUnavailable
+from tidewire_client.errors import InvalidRequest, ServiceTimeout, ServiceUnavailable
+from tidewire_client.flights import Flights
 from tidewire_client.key_watch import KeyChanged
-from tidewire_client.verdict import VerdictCode
+from tidewire_client.verdict import Verdict, VerdictCode
 from tidewire_client.verifier import KeyVerifier
 
 STALE_S = 5.0
@@ -150,7 +151,7 @@ async def test_one_bad_question_does_not_spoil_those_beside_it() -> None:
         await asyncio.sleep(0)
         w.peer.gate.set()
         assert all(verdict.allowed for verdict in await asyncio.gather(first, *good))
-        with pytest.raises(ServiceUnavailable):
+        with pytest.raises(InvalidRequest):
             await bad
 
 
@@ -288,6 +289,25 @@ async def test_a_resync_forgets_everything() -> None:
         assert len(w.peer.batches) == 2
 
 
+async def test_an_answer_from_before_changes_that_were_missed_is_asked_for_again() -> None:
+    async with world() as w:
+        w.peer.gate.clear()
+        asking = asyncio.create_task(w.verifier.verify(GOOD_KEY))
+        await w.peer.asked.wait()
+        w.peer.revision += 5
+        w.peer.code = auth_pb2.VERDICT_CODE_REVOKED
+        w.peer.tell(auth_pb2.WatchKeysResponse(resync_required=auth_pb2.ResyncRequired()))
+        w.peer.end_watches()
+
+        async def resynced() -> bool:
+            return w.resyncs == 2
+
+        await eventually(resynced)
+        w.peer.gate.set()
+        assert (await asking).code is VerdictCode.REVOKED
+        assert w.verifier.stats.fills_rejected == 1
+
+
 async def test_the_watch_goes_on_where_it_was() -> None:
     async with world() as w:
         w.peer.change(auth_pb2.VERDICT_CODE_DISABLED)
@@ -345,3 +365,121 @@ async def test_an_auth_service_that_dies_is_not_missed() -> None:
         for number in range(6):
             assert (await verifier.verify(f"{GOOD_KEY}-{number}")).allowed
         await verifier.close()
+
+
+async def test_what_is_asked_is_sent() -> None:
+    asked = {"domain": "d", "workspace": "w", "action": "join", "channel": "lobby", "client_address": "192.0.2.1"}
+    async with world() as w:
+        await w.verifier.verify(GOOD_KEY, **asked)
+        await w.verifier.introspect(GOOD_KEY, **asked)
+        assert w.peer.asked_for == [auth_pb2.VerifyKeyRequest(api_key=GOOD_KEY, **asked)]
+        assert w.peer.introspected == [auth_pb2.IntrospectKeyRequest(api_key=GOOD_KEY, **asked)]
+
+
+async def test_another_action_or_channel_is_another_question_and_another_address_is_not() -> None:
+    async with world() as w:
+        for channel in ("lobby", "lobby", "other"):
+            await w.verifier.verify(GOOD_KEY, action="join", channel=channel)
+        await w.verifier.verify(GOOD_KEY, action="publish", channel="lobby")
+        assert len(w.peer.batches) == 3
+        await w.verifier.verify(GOOD_KEY, action="publish", channel="lobby", client_address="192.0.2.1")
+        assert len(w.peer.batches) == 3
+
+
+async def test_askers_from_two_addresses_do_not_share_a_call() -> None:
+    """Each address is to have its own failed attempts."""
+    async with world() as w:
+        w.peer.gate.clear()
+        addresses = ["192.0.2.1", "192.0.2.2", "192.0.2.1"]
+        askers = [asyncio.create_task(w.verifier.verify(WRONG_KEY, client_address=each)) for each in addresses]
+        await w.peer.asked.wait()
+        w.peer.gate.set()
+        await asyncio.gather(*askers)
+        assert sorted(one.client_address for one in w.peer.asked_for) == ["192.0.2.1", "192.0.2.2"]
+
+
+async def test_each_use_is_charged_where_uses_are_counted() -> None:
+    async with world() as w:
+        w.peer.ttl_s, w.peer.uses_left = 0, 2
+        verdicts = [await w.verifier.verify(GOOD_KEY) for _ in range(3)]
+        assert [verdict.remaining_uses for verdict in verdicts] == [1, 0, None]
+        assert verdicts[2].code is VerdictCode.USAGE_EXCEEDED
+        assert w.verifier.stats.hits == 0
+
+
+async def test_askers_at_the_same_time_are_charged_one_by_one() -> None:
+    """Ten ask while the first answer is on its way: each must have a use of its own, and no use is charged twice."""
+    async with world() as w:
+        w.peer.ttl_s, w.peer.uses_left = 0, 7
+        w.peer.gate.clear()
+        askers = [asyncio.create_task(w.verifier.verify(GOOD_KEY)) for _ in range(10)]
+        await w.peer.asked.wait()
+        w.peer.gate.set()
+        verdicts = await asyncio.gather(*askers)
+        assert sorted(verdict.remaining_uses for verdict in verdicts if verdict.allowed) == list(range(7))
+        assert sum(verdict.code is VerdictCode.USAGE_EXCEEDED for verdict in verdicts) == 3
+        assert len(w.peer.asked_for) == 10
+
+
+async def test_the_use_of_one_who_gave_up_is_taken_by_another() -> None:
+    async with world() as w:
+        w.peer.ttl_s, w.peer.uses_left = 0, 1
+        w.peer.gate.clear()
+        first, second = (asyncio.create_task(w.verifier.verify(GOOD_KEY)) for _ in range(2))
+        await w.peer.asked.wait()
+        first.cancel()
+        w.peer.gate.set()
+        assert (await second).allowed
+        assert len(w.peer.asked_for) == 1
+
+
+async def test_a_key_whose_uses_are_counted_is_not_let_in_while_auth_is_away() -> None:
+    async with world(deadline_s=0.2) as w:
+        w.peer.ttl_s, w.peer.uses_left = 0, 5
+        assert (await w.verifier.verify(GOOD_KEY)).allowed
+        await w.auth_goes_away()
+        with pytest.raises(ServiceUnavailable):
+            await w.verifier.verify(GOOD_KEY)
+
+
+@pytest.mark.parametrize("code", ["RATE_LIMITED", "USAGE_EXCEEDED"])
+async def test_a_refusal_of_the_moment_is_never_kept(code: str) -> None:
+    async with world() as w:
+        w.peer.code = auth_pb2.VerdictCode.Value(f"VERDICT_CODE_{code}")
+        for _ in range(2):
+            assert (await w.verifier.verify(GOOD_KEY)).code is VerdictCode[code]
+        assert len(w.peer.batches) == 2
+
+
+async def test_introspection_is_asked_anew_each_time_and_charges_nothing() -> None:
+    async with world() as w:
+        w.peer.uses_left = 1
+        for _ in range(2):
+            assert (await w.verifier.introspect(GOOD_KEY)).allowed
+        assert (await w.verifier.introspect("x" * 129)).code is VerdictCode.NOT_FOUND
+        assert (len(w.peer.introspected), w.peer.batches, w.peer.uses_left) == (2, [], 1)
+
+
+async def test_introspection_without_an_answer_is_an_error() -> None:
+    async with world(deadline_s=0.2) as w:
+        await w.verifier.verify(GOOD_KEY)
+        await w.auth_goes_away()
+        with pytest.raises(ServiceUnavailable):
+            await w.verifier.introspect(GOOD_KEY)
+
+
+async def test_too_many_questions_at_once_are_refused() -> None:
+    flights = Flights(1)
+    answered = asyncio.Event()
+
+    async def call() -> Verdict:
+        await answered.wait()
+        return Verdict(VerdictCode.VALID, "k1")
+
+    first = asyncio.create_task(flights.ask("a", call))
+    await asyncio.sleep(0)
+    with pytest.raises(ServiceUnavailable, match="too many"):
+        await flights.ask("b", call)
+    answered.set()
+    assert (await first).allowed
+    assert (await flights.ask("b", call)).allowed

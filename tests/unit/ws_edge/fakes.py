@@ -82,12 +82,14 @@ class FakeKeys:
     def __init__(self) -> None:
         self.verdicts: dict[str, KeyVerdict] = {"good": KeyVerdict("VALID", "k1")}
         self.denied: set[tuple[str, str]] = set()
-        self.key_code = "VALID"
+        self.key = KeyVerdict("VALID", "k1")
         self.known = True
+        self.addresses: list[str] = []
         self.away: ServiceAway | None = None
         self.before_answer: Callable[[], None] = lambda: None
 
-    async def verify(self, api_key: str, domain: str, workspace: str) -> KeyVerdict:
+    async def verify(self, api_key: str, domain: str, workspace: str, client_address: str) -> KeyVerdict:
+        self.addresses.append(client_address)
         self.before_answer()
         if self.away is not None:
             raise self.away
@@ -104,7 +106,7 @@ class FakeKeys:
 
     def _decide(self, action: str, channel: str) -> KeyVerdict:
         if not action:
-            return KeyVerdict(self.key_code, "k1")
+            return self.key
         denied = (action, channel) in self.denied
         return KeyVerdict("INSUFFICIENT_PERMISSIONS" if denied else "VALID", "k1")
 
@@ -208,8 +210,8 @@ class World:
         for callback in ticks:
             callback()
 
-    def client(self, client_id: str = "alice", *, debug: bool = False) -> Client:
-        return Client(self, client_id, debug=debug)
+    def client(self, client_id: str = "alice", *, debug: bool = False, client_address: str = "") -> Client:
+        return Client(self, client_id, debug=debug, client_address=client_address)
 
     async def authenticated(self, client_id: str = "alice", **how: Any) -> Client:
         client = self.client(client_id, **how)
@@ -227,10 +229,12 @@ class World:
 class Client:
     """One connection, as its peer sees it."""
 
-    def __init__(self, world: World, client_id: str, *, debug: bool) -> None:
+    def __init__(self, world: World, client_id: str, *, debug: bool, client_address: str) -> None:
         self.world = world
         self.sink = FakeSink()
-        self.connection: Connection = world.gateway.accept(client_id, self.sink, debug=debug)
+        self.connection: Connection = world.gateway.accept(
+            client_id, self.sink, debug=debug, client_address=client_address
+        )
 
     async def send_text(self, text: bytes) -> None:
         pending = self.world.gateway.receive(self.connection, text)

@@ -76,6 +76,31 @@ async def test_a_key_of_another_workspace_may_try_again(missing: str, shown: str
     assert client.types() == ["connection_success", "message_delivered"]
 
 
+async def test_a_key_that_is_used_too_often_may_try_again_when_told() -> None:
+    world = World()
+    world.keys.verdicts["often"] = KeyVerdict("RATE_LIMITED", "k1", retry_after_ms=1500)
+    client = world.client()
+    await client.connect("often")
+    assert client.assert_error("rate_limited", 429)["data"]["retry_after_ms"] == 1500
+    await client.connect()
+    assert client.types() == ["connection_success", "message_delivered"]
+
+
+async def test_a_key_that_is_used_up_is_told_why() -> None:
+    world = World()
+    world.keys.verdicts["spent"] = KeyVerdict("USAGE_EXCEEDED", "k1")
+    client = world.client()
+    await client.connect("spent")
+    assert "used up" in client.assert_error("permission_denied", 403)["data"]["message"]
+
+
+async def test_a_key_is_verified_with_the_address_that_it_came_from() -> None:
+    world = World()
+    client = world.client(client_address="192.0.2.7")
+    await client.connect()
+    assert world.keys.addresses == ["192.0.2.7"]
+
+
 @pytest.mark.parametrize(("timed_out", "error_type", "code"), [(True, "timeout", 504), (False, "unavailable", 503)])
 async def test_auth_away_keeps_the_connection(timed_out: bool, error_type: str, code: int) -> None:
     world = World()
@@ -307,76 +332,6 @@ async def test_a_replay_does_not_count_against_the_bound() -> None:
     world.gateway.fanout.deliver("d/w/@alice", stored(51))
     offsets = [frame["offset"] for frame in client.frames() if frame["type"] == "chat_message"]
     assert offsets == list(range(1, 52))
-
-
-@pytest.mark.parametrize(("code", "error_type"), [("REVOKED", "key_revoked"), ("DISABLED", "key_disabled")])
-async def test_a_key_that_goes_bad_ends_its_live_connections(code: str, error_type: str) -> None:
-    world = World()
-    client = await world.authenticated()
-    assert world.gateway.key_changed("k1", "VALID") == [client.connection]
-    assert world.gateway.key_changed("k2", code) == []
-    assert world.gateway.key_changed("k1", code) == []
-    client.assert_error(error_type, 403, then=4000)
-
-
-async def test_a_narrowed_key_loses_just_the_channels_it_may_no_longer_see() -> None:
-    world = World()
-    client = await world.member("kept")
-    await client.send("join_channel", {"channel": "lost"})
-    client.frames()
-    world.keys.denied.add(("join", "lost"))
-    await world.gateway.recheck(client.connection)
-    gone, status = client.frames()
-    assert gone["type"] == "unsubscription_success"
-    assert gone["data"]["channel"] == "lost"
-    assert gone["data"]["reason"] == "permission_denied"
-    assert status["type"] == "auth_status"
-    assert list(client.connection.channels) == ["kept"]
-
-
-async def test_a_recheck_closes_what_was_revoked_in_the_dark() -> None:
-    world = World()
-    client = await world.authenticated()
-    world.keys.key_code = "REVOKED"
-    assert world.gateway.holders() == [client.connection]
-    await world.gateway.recheck(client.connection)
-    assert world.gateway.holders() == []
-    client.assert_error("key_revoked", 403, then=4000)
-
-
-async def test_a_recheck_without_the_auth_service_changes_nothing() -> None:
-    world = World()
-    client = await world.authenticated()
-    world.keys.away = ServiceAway("auth", timed_out=False)
-    with pytest.raises(ServiceAway):
-        await world.gateway.recheck(client.connection)
-    assert client.frames() == []
-
-
-async def test_a_peer_that_goes_during_a_recheck() -> None:
-    world = World()
-    client = await world.member()
-    world.keys.denied.add(("join", "room"))
-    calls = iter([lambda: None, lambda: world.gateway.lost(client.connection)])
-    world.keys.before_answer = lambda: next(calls)()
-    await world.gateway.recheck(client.connection)
-    assert world.link.names().count("leave") == 0
-
-
-async def test_expiry_ends_a_live_connection_on_time() -> None:
-    world = World()
-    until = world.clock.seconds + 10
-    world.keys.verdicts["good"] = KeyVerdict("VALID", "k1", expire_time_s=until)
-    client = await world.authenticated()
-    world.keys.verdicts["good"] = KeyVerdict("VALID", "k2")
-    other = await world.authenticated("bob")
-    world.clock.seconds = until - 0.001
-    world.gateway.close_expired()
-    assert client.frames() == []
-    world.clock.seconds = until
-    world.gateway.close_expired()
-    client.assert_error("token_expired", 403, then=4000)
-    assert other.frames() == []
 
 
 async def test_a_back_end_disconnects_a_client() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.ws_edge.fakes import FakeSink, World
-from ws_edge.core.client_frames import decode_envelope, frame_id_of, is_object
+from ws_edge.core.client_frames import ConnectData, decode_envelope, frame_id_of, is_object
 from ws_edge.core.errors import RULES, ErrorType, FrameError
 from ws_edge.core.limits import TokenBucket
 from ws_edge.core.names import channel_of, is_channel, is_name, topic_of
@@ -166,3 +166,10 @@ async def test_the_registry_finds_connections_by_key() -> None:
     registry.add(first.connection)
     assert registry.remove(first.connection) is True
     assert registry.get(first.connection.number) is None
+
+
+def test_the_key_of_a_connect_frame_does_not_print() -> None:
+    data = ConnectData("tw_live_id_secret", "chat", "tests", "w")
+    assert repr(data) == "ConnectData(domain='tests', workspace='w')"
+    envelope = decode_envelope(b'{"type":"connect","data":{"api_key":"secret"}}')
+    assert "secret" not in repr(envelope)

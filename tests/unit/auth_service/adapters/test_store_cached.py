@@ -8,10 +8,11 @@ from dataclasses import replace
 import pytest
 
 from auth_service.adapters.store_cached import CachedKeyStore
+from auth_service.core.audit import SYSTEM
 from auth_service.core.errors import StoreUnavailableError
 from auth_service.core.keys import KeyRecord
 from auth_service.core.ports import RecordChange
-from tests.unit.auth_service.fakes import MemoryKeyStore, a_record
+from tests.unit.auth_service.fakes import NOW_MS, MemoryKeyStore, a_record
 
 
 class SlowStore(MemoryKeyStore):
@@ -29,8 +30,8 @@ class SlowStore(MemoryKeyStore):
             await self.gate.wait()
         return record
 
-    async def update(self, key_id: str, change: RecordChange) -> KeyRecord:
-        record = await super().update(key_id, change)
+    async def update(self, key_id: str, change: RecordChange, *, actor: str = SYSTEM) -> KeyRecord:
+        record = await super().update(key_id, change, actor=actor)
         if self.fails:
             raise StoreUnavailableError("nobody knows")
         return record
@@ -88,7 +89,7 @@ async def test_a_change_made_here_is_found_at_once(store: SlowStore) -> None:
     await cached.get("k1")
     changed = await cached.update("k1", lambda record: replace(record, name="changed"))
     assert await cached.get("k1") == changed
-    await cached.delete("k1")
+    await cached.delete("k1", now_ms=NOW_MS)
     assert await cached.get("k1") is None
 
 

@@ -101,6 +101,32 @@ async def test_a_checkpoint_comes_first_then_what_happens(world: World) -> None:
         assert world.hub.seen_revision() == 2
 
 
+async def test_the_first_checkpoint_is_where_the_store_is_and_what_is_known_here_is_as_new(world: World) -> None:
+    await world.change("k1")
+    async with Reader(world.hub, 1):
+        assert await world.cached.get("k1") is not None
+    for _ in range(3):
+        await world.change(wake=False)
+    async with Reader(world.hub) as reader:
+        assert await reader.next() == Reached(4)
+        assert world.hub.seen_revision() == 4
+        assert await world.cached.get("k1") == await world.memory.get("k1")
+        await world.change()
+        assert await reader.next() == Change(5, "k1", VerdictCode.VALID)
+
+
+async def test_without_the_store_a_watch_begins_where_the_log_was_seen_last(world: World) -> None:
+    await world.change("k1")
+    async with Reader(world.hub) as reader:
+        assert await reader.next() == Reached(1)
+    await world.change(wake=False)
+    world.memory.fails = True
+    async with Reader(world.hub) as reader:
+        assert await reader.next() == Reached(1)
+        world.memory.fails = False
+        assert await reader.next() == Change(2, "k1", VerdictCode.VALID)
+
+
 async def test_changes_of_other_processes_are_found_without_a_wake(world: World) -> None:
     async with Reader(world.hub) as reader:
         await reader.next()

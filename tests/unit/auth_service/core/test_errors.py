@@ -13,6 +13,8 @@ MADE = [
     errors.CallerNotAllowedError("lacks admin"),
     errors.KeyNotFoundError("k1"),
     errors.KeyRevokedError("k1"),
+    errors.KeyNotActiveError("k1", "disabled"),
+    errors.EtagMismatchError("k1"),
     errors.KeyExistsError("k1"),
     errors.AlreadyBootstrappedError("before"),
     errors.RevisionGoneError(7, "gone"),

@@ -3,6 +3,8 @@ from pathlib import Path
 import pytest
 
 from service_runtime.settings import DEVELOPMENT_SERVICE_TOKEN
+from service_runtime.tls_files import TlsFiles
+from tests.support.authority import Authority
 from tidewire_client.cli import credentials
 from tidewire_client.cli.credentials import (
     admin_credential,
@@ -13,7 +15,7 @@ from tidewire_client.cli.credentials import (
     is_this_machine,
     key_id_of,
     sends_key_in_the_clear,
-    tls_credentials,
+    tls_files,
 )
 from tidewire_client.cli.failures import UsageProblem
 
@@ -145,12 +147,23 @@ def test_this_machine(host: str, here: bool) -> None:
 
 
 def test_tls_needs_files_that_go_together(tmp_path: Path) -> None:
-    file = write(tmp_path / "pem", "x")
-    assert tls_credentials(None, None, None) is None
-    assert tls_credentials(file, None, None) is not None
-    assert tls_credentials(file, file, file) is not None
-    for wrong in ((file, file, None), (None, file, file), (file, None, file)):
+    ours = Authority().identity(tmp_path)
+    assert tls_files(None, None, None) is None
+    assert tls_files(ours.ca, None, None) == TlsFiles(ours.ca)
+    assert tls_files(ours.ca, ours.cert, ours.key) == ours.files()
+    for wrong in ((ours.ca, ours.cert, None), (None, ours.cert, ours.key), (ours.ca, None, ours.key)):
         with pytest.raises(UsageProblem, match="go together"):
-            tls_credentials(*wrong)
+            tls_files(*wrong)
     with pytest.raises(UsageProblem, match="cannot be read"):
-        tls_credentials(tmp_path / "none", None, None)
+        tls_files(tmp_path / "none", None, None)
+    with pytest.raises(UsageProblem, match="does not hold certificates"):
+        tls_files(write(tmp_path / "pem", "x"), None, None)
+
+
+def test_a_certificate_needs_no_other_credential_and_gives_way_to_one(tmp_path: Path) -> None:
+    certificate = tmp_path / "cert.pem"
+    for target in (AUTH_HERE, AUTH_ELSEWHERE):
+        found = admin_credential(target, None, {}, certificate=certificate)
+        assert (found.secret, found.origin) == ("", f"the certificate {certificate}")
+    given = {"TIDEWIRE_SERVICE_TOKEN": "token"}
+    assert admin_credential(AUTH_HERE, None, given, certificate=certificate).secret == "token"
