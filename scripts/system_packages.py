@@ -15,7 +15,7 @@ from typing import Final
 from scripts.environment import ROOT
 
 # Command that must be there, and the Debian package that brings it.
-_DEBIAN: Final = {"redis-server": "redis-server"}
+_DEBIAN: Final = {"redis-server": "redis-server", "nginx": "nginx"}
 # What runs on Node.js: the independent client of the wire protocol, and the worked example.
 _NODE_FOLDERS: Final = (ROOT / "tests" / "protocol" / "node", ROOT / "docs" / "examples" / "node")
 
