@@ -162,7 +162,9 @@ async def measure(system: System, connections: int, keys: int) -> list[Figure]:
     ) -> None:
         progress(name)
         began_s = await act(ids)
-        figures.extend(figures_of(name, await asyncio.to_thread(system.delays_ms, what, began_s, connections)))
+        found = figures_of(name, await asyncio.to_thread(system.delays_ms, what, began_s, connections))
+        progress("  " + ", ".join(f"{figure.name.rpartition(': ')[2]} {figure.value:.0f} ms" for figure in found))
+        figures.extend(found)
 
     async def opened(count: int, channel: str = "") -> list[str]:
         ids, texts = await admin.create(count)
