@@ -1,0 +1,1 @@
+"""Measurements of Tidewire, and of others on the same work."""
