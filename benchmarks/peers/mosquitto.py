@@ -39,6 +39,8 @@ class Mosquitto(Peer):
         """See `Peer.start`."""
         self._port = free_port()
         lines = [
+            # Version 2.0.11 refuses to start with WebSocket listeners alone.
+            f"listener {free_port()} 127.0.0.1",
             f"listener {self._port} 127.0.0.1",
             "protocol websockets",
             "allow_anonymous true",
