@@ -17,9 +17,7 @@ from benchmarks.rounds import Result, run_rounds
 from benchmarks.scenarios import connect, fanout, latency, memory, publish, rooms
 from benchmarks.scenarios.base import FULL, SMALL, Scenario
 
-SCENARIOS = {
-    module.SCENARIO.name: module.SCENARIO for module in (fanout, rooms, latency, publish, connect, memory)
-}
+SCENARIOS = {module.SCENARIO.name: module.SCENARIO for module in (fanout, rooms, latency, publish, connect, memory)}
 _ROUNDS = 5
 
 
@@ -64,7 +62,9 @@ def _ours_failed(result: Result) -> bool:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="manage.py bench", description=__doc__, allow_abbrev=False)
-    parser.add_argument("names", nargs="*", choices=[*SCENARIOS, []], metavar="NAME", help=f"of: {', '.join(SCENARIOS)}")
+    parser.add_argument(
+        "names", nargs="*", choices=[*SCENARIOS, []], metavar="NAME", help=f"of: {', '.join(SCENARIOS)}"
+    )
     parser.add_argument("--rounds", type=int, metavar="N", help=f"default: {_ROUNDS}, with --small 1")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there, and a plot beside it (.svg)")
     parser.add_argument("--small", action="store_true", help="seconds instead of minutes, to see that everything works")

@@ -165,8 +165,8 @@ static void print_first_failure(void) {
         const struct connection *connection = &connections[i];
         if (connection->state == READY)
             continue;
-        printf(",\"failure\":{\"connection\":%zu,\"state\":%d,\"step\":%zu,\"close_code\":%d,\"last\":\"", i,
-               connection->state, connection->next_step, connection->close_code);
+        printf(",\"failure\":{\"connection\":%zu,\"step\":%zu,\"steps\":%zu,\"close_code\":%d,\"last\":\"", i,
+               connection->next_step, connection->step_count, connection->close_code);
         for (size_t b = 0; b < connection->last_length; b++)
             printf("%02x", connection->last[b]);
         printf("\"}");

@@ -102,10 +102,17 @@ class Run:
             value: That.
             confirmed: How many messages had to be confirmed.
         """
-        plain = {name: value[name] for name in ("seconds", "cpu_seconds", "sent", "expected", "received")}
-        times = {name: Times.parse(value[name]) for name in ("latency", "confirmation", "lateness")}
         return cls(
-            **plain, **times, confirmations=value["confirmations"], faults=tuple(_faults(value, confirmed))
+            seconds=value["seconds"],
+            cpu_seconds=value["cpu_seconds"],
+            sent=value["sent"],
+            expected=value["expected"],
+            received=value["received"],
+            confirmations=value["confirmations"],
+            latency=Times.parse(value["latency"]),
+            confirmation=Times.parse(value["confirmation"]),
+            lateness=Times.parse(value["lateness"]),
+            faults=tuple(_faults(value, confirmed)),
         )
 
     @property
@@ -126,6 +133,8 @@ def failure_text(value: Mapping[str, Any]) -> str:
         return ""
     heard = bytes.fromhex(failure["last"]).decode(errors="replace")
     close = f", closed with {failure['close_code']}" if failure["close_code"] else ""
+    if failure["step"] == failure["steps"]:
+        return f"connection {failure['connection']}{close}"
     return f"connection {failure['connection']} at step {failure['step']} of its handshake{close}; it heard {heard!r}"
 
 

@@ -68,9 +68,7 @@ class Nats(Peer):
 
     def _client(self, lines: bytes) -> Client:
         more = [Frame(lines, binary=True)] if lines else []
-        return Client(
-            self._port, "/", (Expect(b"INFO"), Frame(_CONNECT, binary=True), *more, *_ALIVE), joined=True
-        )
+        return Client(self._port, "/", (Expect(b"INFO"), Frame(_CONNECT, binary=True), *more, *_ALIVE), joined=True)
 
 
 class NatsJetStream(Nats):

@@ -149,7 +149,9 @@ def measure_for(peer: Peer, generator: Generator, publishers: Sequence[Publisher
 
     first = generator.run(counted(_FIRST_MESSAGES), deadline_s=RUN_DEADLINE_S)
     each_s = max(first.seconds / _FIRST_MESSAGES, 1e-5)
-    warm = generator.run(counted(max(_FEWEST_MESSAGES, int(_WARM_UP * size.seconds / each_s))), deadline_s=RUN_DEADLINE_S)
+    warm = generator.run(
+        counted(max(_FEWEST_MESSAGES, int(_WARM_UP * size.seconds / each_s))), deadline_s=RUN_DEADLINE_S
+    )
     each_s = max(warm.seconds / max(warm.sent / len(publishers), 1), 1e-6)
     measured = measure_run(peer, generator, counted(max(_FEWEST_MESSAGES, int(size.seconds / each_s))))
     faults = (*first.faults, *warm.faults, *measured.run.faults)

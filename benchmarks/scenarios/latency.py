@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from benchmarks.load.generator import Generator
+from benchmarks.load.plan import Publisher
 from benchmarks.peers.base import Peer
 from benchmarks.scenarios.base import Figure, Outcome, Scenario, Size, measure_run
 from benchmarks.scenarios.rooms_of_members import fill
@@ -57,19 +58,20 @@ def _measure(peer: Peer, size: Size) -> Outcome:
     for case in _cases(size):
         rooms = fill(peer, case.rooms, case.members)
         rate = case.rate / case.rooms
-
-        def scheduled(seconds: float, rooms: Sequence = rooms.publishers, rate: float = rate) -> list:  # type: ignore[type-arg]
-            count = max(2, int(rate * seconds))
-            return [replace(publisher, window=0, rate=rate, count=count) for publisher in rooms]
-
         with Generator() as generator:
             generator.open(rooms.clients)
-            generator.run(scheduled(_WARM_UP_S))
-            measured = measure_run(peer, generator, scheduled(2 * size.seconds))
+            generator.run(_scheduled(rooms.publishers, rate, _WARM_UP_S))
+            measured = measure_run(peer, generator, _scheduled(rooms.publishers, rate, 2 * size.seconds))
         outcome.take(case.key, measured)
         for quantile in _QUANTILES:
             outcome.figures[f"{case.key}_{quantile}_ms"] = getattr(measured.run.latency, quantile) / 1000
     return outcome
+
+
+def _scheduled(publishers: Sequence[Publisher], rate: float, seconds: float) -> list[Publisher]:
+    """Return publishers that send at a rate, in messages a second of each, for a time."""
+    count = max(2, int(rate * seconds))
+    return [replace(publisher, window=0, rate=rate, count=count) for publisher in publishers]
 
 
 SCENARIO: Final = Scenario(

@@ -11,17 +11,19 @@ from aiohttp import web
 sio = socketio.AsyncServer(async_mode="aiohttp", transports=["websocket"], ping_interval=3600)
 
 
-@sio.event
 async def join(sid: str, rooms: list[str]) -> None:
     """Let a client into rooms; the library acknowledges it."""
     for room in rooms:
         await sio.enter_room(sid, room)
 
 
-@sio.event
 async def publish(sid: str, room: str, body: str) -> None:
     """Send a message to all of a room."""
     await sio.emit("message", body, room=room)
+
+
+sio.on("join", join)
+sio.on("publish", publish)
 
 
 def main(port: int) -> None:
