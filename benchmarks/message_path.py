@@ -63,18 +63,32 @@ def _ours_failed(result: Result) -> bool:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="manage.py bench", description=__doc__, allow_abbrev=False)
     parser.add_argument(
-        "names", nargs="*", choices=[*SCENARIOS, []], metavar="NAME", help=f"of: {', '.join(SCENARIOS)}"
+        "names", nargs="*", type=_scenario, metavar="NAME", help=f"of: {', '.join(SCENARIOS)}; none: all"
     )
-    parser.add_argument("--rounds", type=int, metavar="N", help=f"default: {_ROUNDS}, with --small 1")
+    parser.add_argument("--rounds", type=_rounds, metavar="N", help=f"default: {_ROUNDS}, with --small 1")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there, and a plot beside it (.svg)")
     parser.add_argument("--small", action="store_true", help="seconds instead of minutes, to see that everything works")
-    parser.add_argument(
-        "--only",
-        type=lambda text: [peer.name for peer in chosen(text.split(","))],
-        metavar="SERVERS",
-        help=f"with commas, of: {', '.join(PEERS)}",
-    )
+    parser.add_argument("--only", type=_servers, metavar="SERVERS", help=f"with commas, of: {', '.join(PEERS)}")
     return parser
+
+
+def _scenario(text: str) -> str:
+    if text not in SCENARIOS:
+        raise argparse.ArgumentTypeError(f"no such scenario: {text}; there are {', '.join(SCENARIOS)}")
+    return text
+
+
+def _servers(text: str) -> list[str]:
+    try:
+        return [peer.name for peer in chosen(text.split(","))]
+    except BenchmarkError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _rounds(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of rounds: 1 or more")
+    return int(text)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from typing import ClassVar, Final
 from benchmarks.errors import BenchmarkError
 from benchmarks.load.plan import Client, Frame
 
-START_DEADLINE_S: Final = 30.0
+START_DEADLINE_S: Final = 60.0
 _STOP_DEADLINE_S: Final = 10.0
 _POLL_S: Final = 0.02
 # Below the usual range of outgoing connections, of which the generator needs many.
