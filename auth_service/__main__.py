@@ -16,7 +16,7 @@ from service_runtime.settings import load_settings
 EXIT_FAILED: Final = 1
 EXIT_ALREADY_DONE: Final = 3
 
-_DESCRIPTION: Final = """The auth service of Tidewire: API keys and what they permit, over gRPC.
+_DESCRIPTION: Final = """The auth service of Tidewire: API keys and what they permit, over gRPC and HTTP.
 
   python -m auth_service                          serve
   python -m auth_service bootstrap                make the first admin key, print it once, end
