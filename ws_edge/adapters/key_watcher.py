@@ -17,8 +17,8 @@ log = get_logger("ws_edge.keys")
 
 RECHECK_RETRY_S: Final = 1.0
 EXPIRY_LOOK_S: Final = 0.25
-# So many are closed, or checked again side by side, before others have their turn: some milliseconds of work.
-END_AT_ONCE: Final = 50
+# So many are closed, or checked again side by side, before others have their turn: tens of milliseconds of work at most.
+END_AT_ONCE: Final = 500
 CHECK_AT_ONCE: Final = 64
 
 

@@ -249,7 +249,7 @@ async def test_while_auth_is_away_known_keys_go_on_for_the_grace_and_no_longer()
 async def test_while_auth_is_away_unknown_keys_are_never_let_in() -> None:
     async with world(deadline_s=0.2) as w:
         await w.auth_goes_away()
-        with pytest.raises(ServiceUnavailable):
+        with pytest.raises((ServiceUnavailable, ServiceTimeout)):
             await w.verifier.verify(GOOD_KEY)
         assert w.verifier.stats.refused_unavailable == 1
 
@@ -260,7 +260,7 @@ async def test_while_auth_is_away_what_was_refused_stays_refused() -> None:
         await w.auth_goes_away()
         assert not (await w.verifier.check("k1", "join", "secret", "d", "w")).allowed
         w.monotonic_s += STALE_S
-        with pytest.raises(ServiceUnavailable):
+        with pytest.raises((ServiceUnavailable, ServiceTimeout)):
             await w.verifier.check("k1", "join", "secret", "d", "w")
 
 

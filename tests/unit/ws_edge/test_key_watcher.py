@@ -16,7 +16,7 @@ from ws_edge.adapters import key_watcher
 from ws_edge.adapters.key_watcher import KeyWatcher
 from ws_edge.core.ports import KeyVerdict, ServiceAway
 
-MANY = 4 * key_watcher.CHECK_AT_ONCE
+MANY = 2 * max(key_watcher.CHECK_AT_ONCE, key_watcher.END_AT_ONCE)
 
 
 @pytest.fixture
