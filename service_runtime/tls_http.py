@@ -1,74 +1,62 @@
-"""TLS of an HTTP server, from the same settings as that of gRPC; new connections use the files as they are by then."""
+"""TLS of HTTP servers: contexts whose new connections show and demand what the files hold by then."""
 
 from __future__ import annotations
 
 import ssl
-from typing import Any
 
 from service_runtime.settings import ServiceSettings
-from service_runtime.tls_files import TlsFiles, TlsFilesError, WatchedTls, load_pair
+from service_runtime.tls_files import TlsFiles, TlsFilesError, WatchedTls, load_authorities, load_pair
 
 
 def server_ssl_context(settings: ServiceSettings) -> ssl.SSLContext | None:
-    """Return what a server shows and demands; None without a certificate: plain text.
-
-    The files are looked at on each handshake, and read again when they changed.
+    """Return what a server between the services shows and demands; None without a certificate: plain text.
 
     Raises:
-        TlsFilesError: They cannot be used.
+        TlsFilesError: The files cannot be used.
     """
     if settings.tls_cert_file is None:
         return None
-    files = TlsFiles(settings.tls_ca_file, settings.tls_cert_file, settings.tls_key_file)
-    return _Renewed(files, demands_certificate=settings.tls_client_auth).first
+    authorities = settings.tls_ca_file if settings.tls_client_auth else None
+    return reloading_context(TlsFiles(authorities, settings.tls_cert_file, settings.tls_key_file))
 
 
-class _Renewed:
-    """The context that a server listens with, which gives each handshake the newest one."""
-
-    def __init__(self, files: TlsFiles, *, demands_certificate: bool) -> None:
-        self._files = files
-        self._demands_certificate = demands_certificate
-        self._watched = WatchedTls(files)
-        self.first = self._made()
-        self._newest = self.first
-        self.first.sni_callback = self._choose
-
-    def _choose(self, connection: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
-        if self._watched.renewed() is not None:
-            try:
-                self._newest = self._made()
-            except TlsFilesError:  # changed once more in this moment; the next handshake sees it
-                return
-        connection.context = self._newest
-
-    def _made(self) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.set_alpn_protocols(["http/1.1"])
-        assert self._files.cert is not None
-        assert self._files.key is not None
-        load_pair(context, self._files.cert, self._files.key)
-        if self._demands_certificate:
-            authorities = self._watched.content.ca
-            assert authorities is not None
-            context.verify_mode = ssl.CERT_REQUIRED
-            # Each connection is looked at: a session that is taken up again would not be.
-            context.options |= ssl.OP_NO_TICKET
-            context.num_tickets = 0
-            context.load_verify_locations(cadata=authorities.decode("ascii"))
-        return context
-
-
-def peer_names(certificate: dict[str, Any] | None) -> tuple[str, ...]:
-    """Return the URIs, DNS names and the common name of a verified certificate, in this order; none without one.
+def reloading_context(files: TlsFiles) -> ssl.SSLContext:
+    """Return a context for HTTP/1.1. The files are looked at on each handshake, and those that are broken change nothing.
 
     Args:
-        certificate: As `ssl.SSLSocket.getpeercert` returns it.
+        files: The certificate and its key; with `ca`, clients must show a certificate that is signed by one of these.
+
+    Raises:
+        TlsFilesError: They cannot be used now, at the beginning.
     """
-    if not certificate:
-        return ()
-    others = certificate.get("subjectAltName", ())
-    found = [value for kind in ("URI", "DNS") for name, value in others if name == kind]
-    common = [value for part in certificate.get("subject", ()) for name, value in part if name == "commonName"]
-    return (*found, *common)
+    watched = WatchedTls(files)
+    present = _context(files)
+
+    def choose(connection: ssl.SSLObject, _name: str | None, _entrance: ssl.SSLContext) -> None:
+        nonlocal present
+        if watched.renewed() is not None:
+            try:
+                present = _context(files)
+            except TlsFilesError:  # they changed once more just now: the next handshake looks again
+                pass
+        connection.context = present
+
+    entrance = _context(files)
+    entrance.sni_callback = choose  # OpenSSL calls it for each handshake, also without a name
+    return entrance
+
+
+def _context(files: TlsFiles) -> ssl.SSLContext:
+    assert files.cert is not None
+    assert files.key is not None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    load_pair(context, files.cert, files.key)
+    if files.ca is not None:
+        load_authorities(context, files.ca)
+        context.verify_mode = ssl.CERT_REQUIRED
+        # A session that is resumed is not verified again: it could outlive the authority that it was let in by.
+        context.num_tickets = 0
+        context.options |= ssl.OP_NO_TICKET
+    return context

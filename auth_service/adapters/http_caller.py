@@ -10,7 +10,7 @@ from auth_service.adapters.grpc_caller import Caller, Callers
 from auth_service.core.callers import Group
 from auth_service.core.errors import CallerUnknownError
 from service_runtime.grpc_channel import bearer_token
-from service_runtime.tls_http import peer_names
+from service_runtime.peer_certificate import peer_names
 
 # The credential of a proxy: `Authorization` is the holder's there.
 SERVICE_HEADER: Final = "Tidewire-Service-Authorization"
