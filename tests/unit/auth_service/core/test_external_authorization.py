@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
@@ -177,3 +178,12 @@ def test_a_name_that_comes_twice_is_refused() -> None:
     assert once_each([("a", "1"), ("b", "2")]) == {"a": "1", "b": "2"}
     with pytest.raises(InvalidFieldError, match="action: must be given once only"):
         once_each([("action", "join"), ("action", "publish")])
+
+
+def test_the_example_of_traefik_which_cannot_be_run_here_removes_each_of_those_names() -> None:
+    example = Path(__file__).parents[4] / "deploy" / "examples" / "traefik" / "tidewire.yaml"
+    lines = {line.strip().lower() for line in example.read_text().splitlines()}
+    assert {f'{name}: ""' for name in forgeable_names()} <= lines
+    assert {'authorization: ""', 'x-api-key: ""'} <= lines
+    handed_on = f"authresponseheaders: [{', '.join(IDENTITY_HEADERS).lower()}]"
+    assert handed_on in lines
