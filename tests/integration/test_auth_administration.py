@@ -248,11 +248,18 @@ async def test_what_cannot_be_rotated(client: AuthClient) -> None:
     await client.revoke(key.key_id)
     with refused("KEY_REVOKED"):
         await rotate(client, key.key_id)
-    again, _ = await client.create()
-    newer = (await rotate(client, again.key_id)).key
-    with refused("INVALID_FIELD", field="expire_time"):
-        await rotate(client, again.key_id)
-    assert (await rotate(client, newer.key_id)).key.replaces == newer.key_id
+
+
+@pytest.mark.parametrize("expires_in_s", [None, 7200.0])
+async def test_whoever_lost_the_answer_rotates_again(client: AuthClient, expires_in_s: float | None) -> None:
+    key, text = await client.create(expires_in_s=expires_in_s)
+    lost = await rotate(client, key.key_id)
+    again = await rotate(client, key.key_id, grace_s=4000)
+    assert again.replaced.expire_time == lost.replaced.expire_time
+    assert (again.replaced.replaced_by, again.key.replaces) == (again.key.key_id, key.key_id)
+    assert (again.key.HasField("expire_time"), again.key.expire_time) == (key.HasField("expire_time"), key.expire_time)
+    for each in (text, lost.api_key, again.api_key):
+        assert_verdict(await client.verify(each), "VALID")
 
 
 # Removal.
@@ -381,11 +388,15 @@ async def test_the_audit_log_is_filtered(clients: list[AuthClient]) -> None:
             await listed(**asked)
 
 
-async def test_changes_at_once_through_two_services_are_all_in_the_log(clients: list[AuthClient]) -> None:
+async def test_changes_at_once_through_two_services_are_all_in_the_log(
+    services: list[ServiceProcess], clients: list[AuthClient]
+) -> None:
     key, _ = await clients[0].create(name="start")
+    await clients[1].enable(key.key_id)
     await asyncio.gather(
         *(update(clients[number % 2], key.key_id, "name", name=f"n{number}") for number in range(AT_ONCE))
     )
     entries = await audit_of(clients[0], key.key_id)
     assert {entry.after.name for entry in entries} == {"start", *(f"n{number}" for number in range(AT_ONCE))}
     assert [entry.before for entry in entries[1:]] == [entry.after for entry in entries[:-1]]
+    assert sum(process.log().count(key.key_id) for process in services) == len(entries) == 1 + AT_ONCE

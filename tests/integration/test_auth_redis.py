@@ -268,7 +268,7 @@ async def test_a_redis_that_came_back_with_less_is_noticed_by_those_who_saw_more
         await other.create(a_record("k1"))
         await other.create(a_record("k2"))
         assert len(await seeing.changes_since(0, 10)) == 2
-        for name in ("meta", "log", "records", "order"):
+        for name in ("meta", "log", "audit", "records", "order"):
             await other._calls.command("DEL", f"{{less:auth}}:{name}")
         for number in range(3):
             await other.create(a_record(f"n{number}"))
