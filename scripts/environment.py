@@ -21,6 +21,9 @@ from scripts.processes import run_apart
 ROOT: Final = Path(__file__).resolve().parents[1]
 RUNTIME: Final = ""
 DEVELOPMENT: Final = "dev"
+BENCHMARKS: Final = "bench"
+# Each extra holds those before it.
+_EXTRAS: Final = (RUNTIME, DEVELOPMENT, BENCHMARKS)
 
 _STAMP_FILE: Final = "tidewire-installed.json"
 _INPUTS: Final = ("pyproject.toml", "constraints.txt")
@@ -36,7 +39,7 @@ class Stamp:
 
     Args:
         fingerprint: Of the files that say what to install, and of where they are.
-        extra: `RUNTIME`, or `DEVELOPMENT`, which holds more.
+        extra: `RUNTIME`, or `DEVELOPMENT`, which holds more, or `BENCHMARKS`, which holds most.
     """
 
     fingerprint: str
@@ -53,7 +56,12 @@ class Stamp:
 
     def fits(self, fingerprint: str, extra: str) -> bool:
         """Whether an environment with this stamp has what is asked for."""
-        return self.fingerprint == fingerprint and extra in (RUNTIME, self.extra)
+        return self.fingerprint == fingerprint and _EXTRAS.index(extra) <= self.rank
+
+    @property
+    def rank(self) -> int:
+        """How much is installed; an extra that is not known counts as nothing."""
+        return _EXTRAS.index(self.extra) if self.extra in _EXTRAS else -1
 
 
 def fingerprint(root: Path) -> str:
@@ -101,7 +109,7 @@ class Environment:
             if self._fits(wanted, extra):  # another process was quicker
                 return
             stamp = self._read_stamp()
-            most = stamp.extra if stamp and extra == RUNTIME else extra
+            most = stamp.extra if stamp and stamp.rank > _EXTRAS.index(extra) else extra
             if not self.python.exists():
                 self._create()
             self._install(most)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The command of people who try Tidewire or work on it: start, status, test, check.
+"""The command of people who try Tidewire or work on it: start, status, test, check, bench.
 
 It needs nothing but Python 3.11 or later: the environment is made when it is not there.
 """
@@ -19,7 +19,7 @@ if sys.platform == "win32":
 _HERE = dirname(abspath(__file__))  # noqa: PTH100, PTH120
 sys.path[:] = [dirname(_HERE), *(folder for folder in sys.path if folder != _HERE)]  # noqa: PTH120
 
-from scripts.environment import DEVELOPMENT, RUNTIME, Environment, SetupError  # noqa: E402
+from scripts.environment import BENCHMARKS, DEVELOPMENT, RUNTIME, Environment, SetupError  # noqa: E402
 from scripts.exit_codes import FAILED, INTERRUPTED  # noqa: E402
 from scripts.preflight import PACKAGES, missing_packages  # noqa: E402
 from scripts.processes import end_on_sigterm  # noqa: E402
@@ -41,6 +41,7 @@ _DESCRIPTION = """Start Tidewire, look after it, and prove that it works.
   manage.py certs               certificates for mutual TLS between them, for development
   manage.py test                all tests, with coverage; `test unit` is quick
   manage.py check               format, lint, types, import arrows, freshness of what is generated, contracts
+  manage.py bench               Tidewire and other servers on the same work: docs/benchmarks-message-path.md
 """
 
 
@@ -59,12 +60,16 @@ def main(argv: list[str]) -> int:
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
-    own, arguments = (argv[: argv.index("--")], argv[argv.index("--") + 1 :]) if "--" in argv else (argv, [])
+    if argv[:1] == ["bench"]:  # each benchmark knows its own options
+        own, arguments = [word for word in argv if word in ("bench", "--this-python")], argv[1:]
+        arguments = [word for word in arguments if word != "--this-python"]
+    else:
+        own, arguments = (argv[: argv.index("--")], argv[argv.index("--") + 1 :]) if "--" in argv else (argv, [])
     parser = _parser()
     options = parser.parse_args(own)
-    if arguments and options.run is not _test:
+    if arguments and options.run not in (_test, _bench):
         parser.error("only `test` takes arguments behind --")
-    options.pytest_arguments = arguments
+    options.arguments = arguments
     return options
 
 
@@ -83,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_certs(commands, shared)
     _add_test(commands, shared)
     _add_check(commands, shared)
+    _add_bench(commands, shared)
     return parser
 
 
@@ -176,6 +182,19 @@ def _add_check(
     check.set_defaults(run=_check)
 
 
+def _add_bench(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", shared: argparse.ArgumentParser
+) -> None:
+    bench = commands.add_parser(
+        "bench",
+        parents=[shared],
+        allow_abbrev=False,
+        add_help=False,
+        help="measure Tidewire and other servers; `bench --help` has the names and options",
+    )
+    bench.set_defaults(run=_bench)
+
+
 def _enter(options: argparse.Namespace, extra: str) -> None:
     """Go on in an environment that has what the command needs; may replace this process."""
     if not options.this_python:
@@ -219,7 +238,7 @@ def _test(options: argparse.Namespace) -> int:
     _enter(options, DEVELOPMENT)
     from scripts.testing import run_tests
 
-    return run_tests(options.suite, options.pytest_arguments)
+    return run_tests(options.suite, options.arguments)
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -229,6 +248,13 @@ def _check(options: argparse.Namespace) -> int:
     if options.fix:
         fix()
     return run_checks()
+
+
+def _bench(options: argparse.Namespace) -> int:
+    _enter(options, BENCHMARKS)
+    from scripts.bench import run_bench
+
+    return run_bench(options.arguments)
 
 
 if __name__ == "__main__":

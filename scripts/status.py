@@ -13,6 +13,7 @@ from typing import Any, Final
 from scripts.exit_codes import DONE, FAILED
 from scripts.start_options import DEFAULT_DATA_DIR
 from scripts.supervision import run_record
+from scripts.supervision.edge_tls import unverified_context
 
 DEADLINE_S: Final = 3.0
 # The supervisor looks once a second. What it saw longer ago says nothing.
@@ -62,7 +63,7 @@ def _problem(service: dict[str, Any], silent_s: float) -> str | None:
     if service["pid"] is None or not _exists(service["pid"]):
         return "not running"
     if service["name"] == EDGE and service["address"]:
-        return _edge_problem(service["address"])
+        return _edge_problem(service["address"], https=service.get("https", False))
     if silent_s > STALE_S:
         return f"not known: the supervisor has not looked for {silent_s:.0f} s"
     problem: str | None = service["problem"]
@@ -79,8 +80,12 @@ def _exists(pid: int) -> bool:
     return True
 
 
-def _edge_problem(address: str) -> str | None:
-    connection = http.client.HTTPConnection(address, timeout=DEADLINE_S)
+def _edge_problem(address: str, *, https: bool = False) -> str | None:
+    connection = (
+        http.client.HTTPSConnection(address, timeout=DEADLINE_S, context=unverified_context())
+        if https
+        else http.client.HTTPConnection(address, timeout=DEADLINE_S)
+    )
     try:
         connection.request("GET", "/ready")
         answer = connection.getresponse()

@@ -1,6 +1,6 @@
-"""What tests need besides Python: Debian packages and the packages of an independent Node.js client.
+"""What tests and benchmarks need besides Python: Debian packages and packages of Node.js.
 
-What cannot be had is said; the tests that need it skip themselves.
+What cannot be had is said; the tests that need it skip themselves, and benchmarks leave it out.
 """
 
 from __future__ import annotations
@@ -9,28 +9,57 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from scripts.environment import ROOT
 
-# Command that must be there, and the Debian package that brings it.
-_DEBIAN: Final = {"redis-server": "redis-server"}
-_NODE_CLIENT: Final = ROOT / "tests" / "protocol" / "node"
+# Command or file that must be there, and the Debian packages that bring it.
+_FOR_TESTS: Final = {"redis-server": ("redis-server",), "nginx": ("nginx",), "cc": ("gcc", "libc6-dev")}
+_FOR_BENCHMARKS: Final = {
+    **_FOR_TESTS,
+    "nats-server": ("nats-server",),
+    "mosquitto": ("mosquitto",),
+    "/usr/lib/nginx/modules/ngx_nchan_module.so": ("nginx", "libnginx-mod-nchan"),
+}
+# Debian puts servers where only administrators look for programs.
+_PLACES: Final = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"])
+# What runs on Node.js: the independent client of the wire protocol, and the worked example; a server to be measured beside.
+_NODE_FOR_TESTS: Final = (ROOT / "tests" / "protocol" / "node", ROOT / "docs" / "examples" / "node")
+_NODE_FOR_BENCHMARKS: Final = (ROOT / "benchmarks" / "peers" / "socketio_node",)
 
 
 def prepare() -> None:
-    """Install what is missing, where that is possible."""
-    missing = [package for command, package in _DEBIAN.items() if shutil.which(command) is None]
+    """Install what tests need and what is missing, where that is possible."""
+    _install(_FOR_TESTS, _NODE_FOR_TESTS, "tests that need it are skipped")
+
+
+def prepare_benchmarks() -> None:
+    """Install the servers that Tidewire is measured beside, where that is possible."""
+    _install(_FOR_BENCHMARKS, _NODE_FOR_BENCHMARKS, "benchmarks leave it out")
+
+
+def _install(wanted: Mapping[str, Sequence[str]], node_folders: Sequence[Path], consequence: str) -> None:
+    _install_missing(wanted, consequence)
+    for folder in node_folders:
+        _install_node_packages(folder, consequence)
+
+
+def _install_missing(wanted: Mapping[str, Sequence[str]], consequence: str) -> None:
+    missing = [package for what, packages in wanted.items() if not _is_there(what) for package in packages]
     if missing:
-        _install_debian(missing)
-    _install_node_client()
+        _install_debian(missing, consequence)
 
 
-def _install_debian(packages: list[str]) -> None:
+def _is_there(what: str) -> bool:
+    return Path(what).exists() if what.startswith("/") else shutil.which(what, path=_PLACES) is not None
+
+
+def _install_debian(packages: Sequence[str], consequence: str) -> None:
     names = " ".join(packages)
     if shutil.which("apt-get") is None or os.geteuid() != 0:
-        _say(f"{names} missing: tests that need it are skipped. Install it, or run as root where apt-get is")
+        _say(f"{names} missing: {consequence}. Install it, or run as root where apt-get is")
         return
     _say(f"installing {names} with apt-get")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
@@ -38,22 +67,22 @@ def _install_debian(packages: list[str]) -> None:
     if _run(install, environment):
         return
     if not (_run(["apt-get", "update", "--quiet", "--quiet"], environment) and _run(install, environment)):
-        _say(f"{names} cannot be installed: tests that need it are skipped")
+        _say(f"{names} cannot be installed: {consequence}")
 
 
-def _install_node_client() -> None:
-    if not (_NODE_CLIENT / "package.json").exists():
+def _install_node_packages(folder: Path, consequence: str) -> None:
+    if _is_installed(folder):
         return
+    name = folder.relative_to(ROOT)
     if shutil.which("node") is None or shutil.which("npm") is None:
-        _say("node and npm are not there: the tests with an independent Node.js client are skipped")
+        _say(f"node and npm are not there for {name}: {consequence}")
         return
-    if _is_installed(_NODE_CLIENT):
-        return
-    _say("installing the packages of the independent Node.js client")
-    locked = (_NODE_CLIENT / "package-lock.json").exists()
+    _say(f"installing the Node.js packages of {name}")
+    locked = (folder / "package-lock.json").exists()
     install = ["npm", "ci"] if locked else ["npm", "install", "--no-package-lock"]
-    if not _run([*install, "--no-audit", "--no-fund", "--prefix", str(_NODE_CLIENT)], dict(os.environ)):
-        _say("the packages of the independent Node.js client cannot be installed: its tests are skipped")
+    options = ["--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(folder)]
+    if not _run([*install, *options], dict(os.environ)):
+        _say(f"the Node.js packages of {name} cannot be installed: {consequence}")
 
 
 def _is_installed(folder: Path) -> bool:

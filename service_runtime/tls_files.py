@@ -80,8 +80,8 @@ class TlsFiles:
         content = TlsContent(_read(self.ca), _read(self.cert), _read(self.key))
         # A peer's certificate is checked by gRPC; this context only proves that the files can be used.
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        if self.ca is not None and content.ca is not None:
-            _load_authorities(context, self.ca, content.ca)
+        if self.ca is not None:
+            load_authorities(context, self.ca)
         if self.cert is not None and self.key is not None:
             load_pair(context, self.cert, self.key)
         if self.stamp() != before:
@@ -90,6 +90,21 @@ class TlsFiles:
 
     def __str__(self) -> str:
         return ", ".join(str(path) for path in (self.ca, self.cert, self.key) if path is not None)
+
+
+def load_authorities(context: ssl.SSLContext, path: Path) -> None:
+    """Have a context trust the authorities of a file.
+
+    Raises:
+        TlsFilesError: It cannot be used.
+    """
+    content = _read(path) or b""
+    try:
+        context.load_verify_locations(cadata=content.decode("ascii"))
+    except (OSError, ValueError) as error:
+        raise TlsFilesError(f"{path} does not hold certificates in PEM ({_reason(error)})") from None
+    if content.count(b"-----BEGIN ") != content.count(b"-----END "):
+        raise TlsFilesError(f"{path} does not hold certificates in PEM (it breaks off)")
 
 
 def load_pair(context: ssl.SSLContext, cert: Path, key: Path) -> None:
@@ -178,15 +193,6 @@ def _read(path: Path | None) -> bytes | None:
         return path.read_bytes()
     except OSError as error:
         raise TlsFilesError(f"{path} cannot be read: {error.strerror}") from None
-
-
-def _load_authorities(context: ssl.SSLContext, path: Path, content: bytes) -> None:
-    try:
-        context.load_verify_locations(cadata=content.decode("ascii"))
-    except (OSError, ValueError) as error:
-        raise TlsFilesError(f"{path} does not hold certificates in PEM ({_reason(error)})") from None
-    if content.count(b"-----BEGIN ") != content.count(b"-----END "):
-        raise TlsFilesError(f"{path} does not hold certificates in PEM (it breaks off)")
 
 
 def _reason(error: Exception) -> str:

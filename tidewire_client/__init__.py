@@ -6,6 +6,7 @@ browser does. Whatever goes wrong is a `TidewireError`.
 """
 
 from service_runtime.tls_files import TlsFiles
+from tidewire_client.audit import AuditAction, AuditEntry, AuditPage
 from tidewire_client.channels import (
     Broadcasted,
     Channels,
@@ -23,8 +24,10 @@ from tidewire_client.errors import (
     CallerNotAllowed,
     ConnectionLost,
     ConnectionRefused,
+    EtagMismatch,
     FailedPrecondition,
     InvalidRequest,
+    KeyNotActive,
     LimitExceeded,
     NotFound,
     ServerFault,
@@ -32,8 +35,9 @@ from tidewire_client.errors import (
     ServiceUnavailable,
     TidewireError,
 )
-from tidewire_client.key_admin import CreatedKey, Key, KeyAdmin, KeyPage, KeyState
+from tidewire_client.key_admin import KeyAdmin
 from tidewire_client.key_watch import KeyChanged
+from tidewire_client.keys import CreatedKey, Key, KeyPage, KeyState, RotatedKey, VerificationRate
 from tidewire_client.listener import Event, Interrupted, Joined, Listener, Lost, Received
 from tidewire_client.message import Message, Position
 from tidewire_client.threads import Thread, ThreadMessagePage, ThreadPage, Threads
@@ -41,6 +45,9 @@ from tidewire_client.verdict import KeyLimits, Verdict, VerdictCode
 from tidewire_client.verifier import KeyVerifier, VerifierStats
 
 __all__ = [
+    "AuditAction",
+    "AuditEntry",
+    "AuditPage",
     "Broadcasted",
     "CallerNotAllowed",
     "Channels",
@@ -49,6 +56,7 @@ __all__ = [
     "ConnectionRefused",
     "CreatedKey",
     "EdgeLogin",
+    "EtagMismatch",
     "Event",
     "FailedPrecondition",
     "Frame",
@@ -60,6 +68,7 @@ __all__ = [
     "KeyAdmin",
     "KeyChanged",
     "KeyLimits",
+    "KeyNotActive",
     "KeyPage",
     "KeyState",
     "KeyVerifier",
@@ -74,6 +83,7 @@ __all__ = [
     "Published",
     "Receipt",
     "Received",
+    "RotatedKey",
     "ServerFault",
     "ServiceTimeout",
     "ServiceUnavailable",
@@ -85,6 +95,7 @@ __all__ = [
     "TlsFiles",
     "Verdict",
     "VerdictCode",
+    "VerificationRate",
     "VerifierStats",
     "new_message_id",
     "send_message",

@@ -8,6 +8,8 @@ TidewireError
 ├── InvalidRequest        a field breaks a rule
 ├── NotFound              what was named is not there
 ├── FailedPrecondition    it is there, but not in a state for this
+│   └── KeyNotActive      a key is disabled or expired
+├── EtagMismatch          a key changed since it was read
 ├── LimitExceeded         a bound was reached
 ├── ServerFault           a defect of the service
 └── ConnectionRefused     the edge ended a WebSocket connection for good
@@ -77,6 +79,14 @@ class FailedPrecondition(TidewireError):
     """It is there, but not in a state in which this can be done."""
 
 
+class KeyNotActive(FailedPrecondition):
+    """A key is disabled or expired, and this needs one that is good."""
+
+
+class EtagMismatch(TidewireError):
+    """A key changed since it was read: read it again, and decide anew. Nothing was done."""
+
+
 class LimitExceeded(TidewireError):
     """A bound was reached."""
 
@@ -111,6 +121,11 @@ _BY_STATUS: Final[Mapping[grpc.StatusCode, type[TidewireError]]] = {
     grpc.StatusCode.FAILED_PRECONDITION: FailedPrecondition,
     grpc.StatusCode.RESOURCE_EXHAUSTED: LimitExceeded,
 }
+# What a reason says more exactly than its status.
+_BY_REASON: Final[Mapping[str, type[TidewireError]]] = {
+    "ETAG_MISMATCH": EtagMismatch,
+    "KEY_NOT_ACTIVE": KeyNotActive,
+}
 
 
 def from_rpc(exc: grpc.aio.AioRpcError, service: str, *, safe_to_repeat: bool = True) -> TidewireError:
@@ -124,6 +139,7 @@ def from_rpc(exc: grpc.aio.AioRpcError, service: str, *, safe_to_repeat: bool = 
     info = error_info(exc)
     kind = _BY_STATUS.get(exc.code(), ServerFault)
     if info is not None:
+        kind = _BY_REASON.get(info.reason, kind)
         words = exc.details() or kind.__name__
     elif kind is ServiceUnavailable:
         words = f"the {service} service cannot be reached"

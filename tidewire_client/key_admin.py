@@ -1,98 +1,30 @@
-"""Administration of API keys: make, read, revoke, disable and enable them."""
+"""Administration of API keys: make, read, change, rotate and remove them, and read who did."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
-from enum import Enum
-from typing import Final
+from datetime import datetime, timedelta
+from typing import Final, Unpack
 
-from google.protobuf.timestamp_pb2 import Timestamp
-from tidewire.auth.v1 import admin_pb2, admin_pb2_grpc, keys_pb2
+from tidewire.auth.v1 import admin_pb2, admin_pb2_grpc
 
 from service_runtime.grpc_channel import ClientTls
+from tidewire_client.audit import AuditEntry, AuditFilters, AuditPage, audit_request, entry_of
+from tidewire_client.key_requests import (
+    KeyFields,
+    KeyFilters,
+    create_request,
+    list_request,
+    timestamp,
+    update_request,
+)
+from tidewire_client.keys import CreatedKey, Key, KeyPage, RotatedKey, VerificationRate, key_of
 from tidewire_client.service_calls import ServiceCalls, ServiceClient
-from tidewire_client.verdict import KeyLimits, limits_of
+from tidewire_client.verdict import KeyLimits
 
 DEFAULT_DEADLINE_S: Final = 5.0
 DEFAULT_ATTEMPT_S: Final = 2.0
 NO_LIMITS: Final = KeyLimits()
-
-
-class KeyState(Enum):
-    """What an administrator decided of a key; expiry is no state, see `Key.expire_time`."""
-
-    UNKNOWN = "unknown"
-    ACTIVE = "active"
-    DISABLED = "disabled"
-    REVOKED = "revoked"
-
-
-_STATES: Final = {
-    keys_pb2.KEY_STATE_ACTIVE: KeyState.ACTIVE,
-    keys_pb2.KEY_STATE_DISABLED: KeyState.DISABLED,
-    keys_pb2.KEY_STATE_REVOKED: KeyState.REVOKED,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """An API key, all but the secret.
-
-    Attributes:
-        key_id: Its public part: safe in logs.
-        owner: Who answers for it.
-        name: For people.
-        environment: `live` or `test`.
-        prefix: The first characters of the key, for recognising it.
-        permissions: Each `action:channel pattern`.
-        allowed_domains: Where it may be used; empty: everywhere.
-        allowed_workspaces: Where it may be used; empty: everywhere.
-        limits: Of its holder.
-        state: What the administrator decided.
-        state_reason: Why.
-        create_time: In UTC.
-        update_time: In UTC.
-        expire_time: From this moment on (UTC) it is refused; None: never.
-        revision: The store's revision of its last change.
-    """
-
-    key_id: str
-    owner: str
-    name: str
-    environment: str
-    prefix: str
-    permissions: tuple[str, ...]
-    allowed_domains: tuple[str, ...]
-    allowed_workspaces: tuple[str, ...]
-    limits: KeyLimits
-    state: KeyState
-    state_reason: str
-    create_time: datetime
-    update_time: datetime
-    expire_time: datetime | None
-    revision: int
-
-    def usable(self, now: datetime) -> bool:
-        """Say if it is accepted at a moment (with time zone): active, and strictly before its expiry."""
-        return self.state is KeyState.ACTIVE and (self.expire_time is None or now < self.expire_time)
-
-
-@dataclass(frozen=True, slots=True)
-class CreatedKey:
-    """A key that was just made; `api_key`, the whole key, is there this once and not in the `repr`."""
-
-    key: Key
-    api_key: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class KeyPage:
-    """Keys, oldest first; the token of the next page; empty: this was the last."""
-
-    keys: tuple[Key, ...]
-    next_page_token: str
 
 
 class KeyAdmin(ServiceClient):
@@ -102,7 +34,9 @@ class KeyAdmin(ServiceClient):
 
     Args:
         auth_target: gRPC target of the auth services.
-        token: The caller's credential: an API key with the permission `admin:*`, or the service token.
+        token: The caller's credential: the service token, or an API key with the permission `admin:*` (or `admin:keys.read`,
+            `admin:keys.write`, `admin:audit.read` for a part); empty: `credentials` hold a client certificate that the
+            service knows.
         credentials: For TLS: fixed ones, or `TlsFiles`, which are read again when they change; None: plain text.
         deadline_s: For each call, repeats included, in seconds.
         attempt_s: For each attempt, in seconds.
@@ -112,7 +46,7 @@ class KeyAdmin(ServiceClient):
         self,
         auth_target: str,
         *,
-        token: str,
+        token: str = "",
         credentials: ClientTls | None = None,
         deadline_s: float = DEFAULT_DEADLINE_S,
         attempt_s: float = DEFAULT_ATTEMPT_S,
@@ -140,6 +74,8 @@ class KeyAdmin(ServiceClient):
         limits: KeyLimits = NO_LIMITS,
         expire_time: datetime | None = None,
         environment: str = "live",
+        verification_rate: VerificationRate | None = None,
+        max_uses: int = 0,
     ) -> CreatedKey:
         """Make a key. Not idempotent: an error with `safe_to_repeat` false may have left a key that nobody knows.
 
@@ -152,25 +88,24 @@ class KeyAdmin(ServiceClient):
             limits: Of its holder.
             expire_time: From this moment on (with time zone) it is refused; None: never.
             environment: `live` or `test`.
+            verification_rate: How often it may be verified; None: as often as its holder likes.
+            max_uses: Verifications that it is good for in all; 0: without end.
 
         Raises:
-            ValueError: `expire_time` has no time zone, or a limit is out of the contract's range.
+            ValueError: `expire_time` has no time zone, or a number is out of the contract's range.
         """
-        request = admin_pb2.CreateKeyRequest(
-            owner=owner,
+        more = KeyFields(
             name=name,
-            permissions=permissions,
-            allowed_domains=domains,
-            allowed_workspaces=workspaces,
-            limits=keys_pb2.KeyLimits(**asdict(limits)),
-            environment=environment,
+            domains=domains,
+            workspaces=workspaces,
+            limits=limits,
+            expire_time=expire_time,
+            verification_rate=verification_rate,
+            max_uses=max_uses,
         )
-        if expire_time is not None:
-            if expire_time.tzinfo is None:
-                raise ValueError("expire_time needs a time zone")
-            request.expire_time.FromDatetime(expire_time)
+        request = create_request(owner, permissions, environment, more)
         answer = await self._calls.once(self._stub.CreateKey, request)
-        return CreatedKey(_key(answer.key), answer.api_key)
+        return CreatedKey(key_of(answer.key), answer.api_key)
 
     async def get(self, key_id: str) -> Key:
         """Return a key.
@@ -179,30 +114,74 @@ class KeyAdmin(ServiceClient):
             NotFound: There is none with this id.
         """
         answer = await self._calls.repeatable(self._stub.GetKey, admin_pb2.GetKeyRequest(key_id=key_id))
-        return _key(answer.key)
+        return key_of(answer.key)
 
-    async def list_page(self, *, owner: str = "", page_size: int = 0, page_token: str = "") -> KeyPage:
-        """Return one page of keys.
+    async def list_page(self, *, page_size: int = 0, page_token: str = "", **filters: Unpack[KeyFilters]) -> KeyPage:
+        """Return one page of keys, oldest first; it may hold few keys, or none, and not be the last.
 
         Args:
-            owner: Only this owner's; empty: all.
             page_size: 1 to 1000; 0: the service's own.
             page_token: Of the page before; empty: the first page.
-        """
-        request = admin_pb2.ListKeysRequest(page_size=page_size, page_token=page_token, owner=owner)
-        answer = await self._calls.repeatable(self._stub.ListKeys, request)
-        return KeyPage(tuple(map(_key, answer.keys)), answer.next_page_token)
+            filters: `owner`, `states`, `environment`, `name_contains`, `expires_before`: see `KeyFilters`.
 
-    async def list_all(self, *, owner: str = "") -> AsyncIterator[Key]:
-        """Yield every key, oldest first, page by page; only those of `owner` if it is not empty."""
+        Raises:
+            ValueError: A filter cannot be asked for.
+        """
+        request = list_request(page_size, page_token, filters)
+        answer = await self._calls.repeatable(self._stub.ListKeys, request)
+        return KeyPage(tuple(map(key_of, answer.keys)), answer.next_page_token)
+
+    async def list_all(self, **filters: Unpack[KeyFilters]) -> AsyncIterator[Key]:
+        """Yield every key, oldest first, page by page; only those that fit the filters of `list_page`."""
         token = ""
         while True:
-            page = await self.list_page(owner=owner, page_token=token)
+            page = await self.list_page(page_token=token, **filters)
             for key in page.keys:
                 yield key
             token = page.next_page_token
             if not token:
                 return
+
+    async def update(self, key_id: str, *, etag: str = "", **fields: Unpack[KeyFields]) -> Key:
+        """Change fields of a key: those that are given, and no others. What its verdict said before is forgotten everywhere.
+
+        Args:
+            key_id: Which key.
+            etag: Of the key as it was read: the change is refused if the key has changed since; empty: whatever it is now.
+            fields: `name`, `owner`, `permissions`, `domains`, `workspaces`, `limits`, `expire_time`, `verification_rate`,
+                `max_uses`: see `KeyFields`.
+
+        Raises:
+            NotFound: There is none with this id.
+            EtagMismatch: It has changed since it was read.
+            FailedPrecondition: It is revoked.
+            ValueError: No field is given, or a value is out of the contract's range.
+        """
+        request = update_request(key_id, etag, fields)
+        # Sent again, a change with an etag would be refused for having been made.
+        call = self._calls.once if etag else self._calls.repeatable
+        return key_of((await call(self._stub.UpdateKey, request)).key)
+
+    async def rotate(self, key_id: str, *, grace: timedelta, expire_time: datetime | None = None) -> RotatedKey:
+        """Make a key with a new id and secret in the place of another one, which stays good for a time of grace.
+
+        Not idempotent: an error with `safe_to_repeat` false may have left a key that nobody knows.
+
+        Args:
+            key_id: The key to replace.
+            grace: How long it stays good: 0 (at once) to 366 days.
+            expire_time: From this moment on (with time zone) the new key is refused; None: as the old one was to be.
+
+        Raises:
+            NotFound: There is none with this id.
+            KeyNotActive: It is disabled or expired.
+            FailedPrecondition: It is revoked.
+            ValueError: `expire_time` has no time zone.
+        """
+        request = admin_pb2.RotateKeyRequest(key_id=key_id, expire_time=timestamp("expire_time", expire_time))
+        request.grace.FromTimedelta(grace)
+        answer = await self._calls.once(self._stub.RotateKey, request)
+        return RotatedKey(key_of(answer.key), answer.api_key, key_of(answer.replaced))
 
     async def revoke(self, key_id: str, *, reason: str = "") -> Key:
         """Refuse a key for ever; its live connections are closed. Idempotent.
@@ -211,7 +190,7 @@ class KeyAdmin(ServiceClient):
             NotFound: There is none with this id.
         """
         request = admin_pb2.RevokeKeyRequest(key_id=key_id, reason=reason)
-        return _key((await self._calls.repeatable(self._stub.RevokeKey, request)).key)
+        return key_of((await self._calls.repeatable(self._stub.RevokeKey, request)).key)
 
     async def disable(self, key_id: str, *, reason: str = "") -> Key:
         """Refuse a key until it is enabled; its live connections are closed. Idempotent.
@@ -221,7 +200,7 @@ class KeyAdmin(ServiceClient):
             FailedPrecondition: It is revoked.
         """
         request = admin_pb2.DisableKeyRequest(key_id=key_id, reason=reason)
-        return _key((await self._calls.repeatable(self._stub.DisableKey, request)).key)
+        return key_of((await self._calls.repeatable(self._stub.DisableKey, request)).key)
 
     async def enable(self, key_id: str) -> Key:
         """Let a disabled key in again. Idempotent.
@@ -231,28 +210,40 @@ class KeyAdmin(ServiceClient):
             FailedPrecondition: It is revoked.
         """
         request = admin_pb2.EnableKeyRequest(key_id=key_id)
-        return _key((await self._calls.repeatable(self._stub.EnableKey, request)).key)
+        return key_of((await self._calls.repeatable(self._stub.EnableKey, request)).key)
 
+    async def delete(self, key_id: str, *, reason: str = "") -> None:
+        """Remove a key for good; its live connections are closed. The audit log keeps what it was.
 
-def _key(key: keys_pb2.Key) -> Key:
-    return Key(
-        key_id=key.key_id,
-        owner=key.owner,
-        name=key.name,
-        environment=key.environment,
-        prefix=key.prefix,
-        permissions=tuple(key.permissions),
-        allowed_domains=tuple(key.allowed_domains),
-        allowed_workspaces=tuple(key.allowed_workspaces),
-        limits=limits_of(key.limits),
-        state=_STATES.get(key.state, KeyState.UNKNOWN),
-        state_reason=key.state_reason,
-        create_time=_time(key.create_time),
-        update_time=_time(key.update_time),
-        expire_time=_time(key.expire_time) if key.HasField("expire_time") else None,
-        revision=key.revision,
-    )
+        Raises:
+            NotFound: There is none with this id, or there is none any more.
+        """
+        await self._calls.once(self._stub.DeleteKey, admin_pb2.DeleteKeyRequest(key_id=key_id, reason=reason))
 
+    async def audit_page(
+        self, *, page_size: int = 0, page_token: str = "", **filters: Unpack[AuditFilters]
+    ) -> AuditPage:
+        """Return one page of the audit log, newest first; it may hold few entries, or none, and not be the last.
 
-def _time(timestamp: Timestamp) -> datetime:
-    return timestamp.ToDatetime(tzinfo=UTC)
+        Args:
+            page_size: 1 to 1000; 0: the service's own.
+            page_token: Of the page before; empty: the first page.
+            filters: `key_id`, `actor`, `actions`, `start_time`, `end_time`: see `AuditFilters`.
+
+        Raises:
+            ValueError: A filter cannot be asked for.
+        """
+        request = audit_request(page_size, page_token, filters)
+        answer = await self._calls.repeatable(self._stub.ListAuditEntries, request)
+        return AuditPage(tuple(map(entry_of, answer.entries)), answer.next_page_token)
+
+    async def audit(self, **filters: Unpack[AuditFilters]) -> AsyncIterator[AuditEntry]:
+        """Yield every entry of the audit log, newest first, page by page; only those that fit the filters of `audit_page`."""
+        token = ""
+        while True:
+            page = await self.audit_page(page_token=token, **filters)
+            for entry in page.entries:
+                yield entry
+            token = page.next_page_token
+            if not token:
+                return

@@ -31,6 +31,8 @@ _AMBIGUOUS: Final = frozenset(
         grpc.StatusCode.ABORTED,
     }
 )
+# With these the service says itself that it did nothing, if it says why.
+_TELLING: Final = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.ABORTED})
 
 
 class ServiceCalls:
@@ -39,7 +41,7 @@ class ServiceCalls:
     Args:
         target: gRPC target of the service.
         service: Named in errors, e.g. `auth`.
-        token: The caller's credential: an API key or the service token.
+        token: The caller's credential: an API key or the service token; empty: none but a client certificate.
         credentials: For TLS: fixed ones, or `TlsFiles`, which are read again when they change; None: plain text.
         deadline_s: For each call, repeats included, in seconds.
         attempt_s: For each attempt of a repeatable call, in seconds.
@@ -57,7 +59,7 @@ class ServiceCalls:
     ) -> None:
         self.channel = open_channel(target, credentials)
         self._service = service
-        self._metadata = bearer(token)
+        self._metadata = bearer(token) if token else ()
         self._deadline_s = deadline_s
         self._attempt_s = attempt_s
 
@@ -144,5 +146,5 @@ def _wait_if_refused(exc: Exception, count: int) -> float | None:
 
 
 def _may_be_done(exc: grpc.aio.AioRpcError) -> bool:
-    told = exc.code() is grpc.StatusCode.UNAVAILABLE and error_info(exc) is not None
+    told = exc.code() in _TELLING and error_info(exc) is not None
     return exc.code() in _AMBIGUOUS and not told

@@ -20,7 +20,7 @@ from tidewire.auth.v1 import auth_pb2, auth_pb2_grpc
 
 from service_runtime.grpc_channel import ClientTls, bearer, open_channel
 from service_runtime.tasks import end_tasks
-from tidewire_client.errors import InvalidRequest, ServiceTimeout, ServiceUnavailable, from_rpc
+from tidewire_client.errors import CallerNotAllowed, InvalidRequest, ServiceTimeout, ServiceUnavailable, from_rpc
 from tidewire_client.flights import Flights
 from tidewire_client.key_watch import KeyChanged, KeyWatch
 from tidewire_client.retry import call_with_retry
@@ -134,6 +134,7 @@ class KeyVerifier:
             ServiceUnavailable: The auth service is away, and the key is not known to be good.
             ServiceTimeout: It did not answer in time, and the key is not known to be good.
             InvalidRequest: A field breaks a rule of the contract.
+            CallerNotAllowed: The credential of this client is unknown, or not good for verifying.
         """
         if len(api_key) > MAX_KEY_CHARS or not api_key.isascii():
             return Verdict(VerdictCode.NOT_FOUND)
@@ -199,6 +200,7 @@ class KeyVerifier:
             ServiceUnavailable: The auth service is away, and the answer is not known.
             ServiceTimeout: It did not answer in time, and the answer is not known.
             InvalidRequest: A field breaks a rule of the contract.
+            CallerNotAllowed: The credential of this client is unknown, or not good for checking.
         """
         question = (key_id, action, channel, domain, workspace)
         known = self._cache.get(question, self._now())
@@ -274,7 +276,7 @@ class KeyVerifier:
             self.stats.stale_uses += 1
             return known
         self.stats.refused_unavailable += 1
-        if isinstance(problem, ServiceTimeout):
+        if isinstance(problem, ServiceTimeout | CallerNotAllowed):
             raise problem
         raise ServiceUnavailable(str(problem), reason=problem.reason)
 

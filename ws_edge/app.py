@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import random
 import secrets
 import time
 from collections.abc import AsyncIterator
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from prometheus_client import CollectorRegistry
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
@@ -17,11 +19,13 @@ from prometheus_client.process_collector import ProcessCollector
 
 from service_runtime.grpc_channel import open_channel
 from service_runtime.grpc_server import PortTakenError
+from service_runtime.http_logs import quiet_about_content
 from service_runtime.logs import get_logger
 from service_runtime.process import announce_ready
 from service_runtime.tasks import end_tasks
 from service_runtime.tls import client_tls
 from service_runtime.tls_files import RELOADS
+from service_runtime.tls_http import reloading_context
 from tidewire_client.retry import backoff_s
 from tidewire_client.verifier import KeyVerifier
 from ws_edge.adapters.canary import Canary
@@ -124,7 +128,8 @@ class Edge:
     async def serve(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set, then drain."""
         async with self._running():
-            runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=1.0)
+            quiet = quiet_about_content(logging.getLogger("ws_edge.http"), HttpProcessingError)
+            runner = web.AppRunner(self._application(), access_log=None, logger=quiet, shutdown_timeout=1.0)
             await runner.setup()
             try:
                 port = await self._listen(runner)
@@ -154,7 +159,8 @@ class Edge:
 
     async def _listen(self, runner: web.AppRunner) -> int:
         settings = self._settings
-        site = web.TCPSite(runner, settings.host, settings.port, backlog=4096)
+        context = reloading_context(settings.public_tls) if settings.public_tls else None
+        site = web.TCPSite(runner, settings.host, settings.port, backlog=4096, ssl_context=context)
         try:
             await site.start()
         except OSError:

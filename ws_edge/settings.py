@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+from pathlib import Path
 from typing import Self
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
 from service_runtime.settings import ServiceSettings, settings_config
+from service_runtime.tls_files import TlsFiles
 
 
 def _unit(unit: str) -> dict[str, JsonValue]:
@@ -28,6 +30,12 @@ class EdgeSettings(ServiceSettings):
         description="Pages that may connect, by comma; `*`: all; auto: http://localhost:5173 in development, none "
         "in production; the edge's own origin always may",
     )
+    public_tls_cert_file: Path | None = Field(
+        None,
+        description="Certificate chain (PEM) of the public port, which speaks HTTPS and WSS then; not set: plain text, for a"
+        " proxy that ends TLS",
+    )
+    public_tls_key_file: Path | None = Field(None, description="Private key (PEM) of that certificate")
     trusted_proxies: str = Field(
         "127.0.0.0/8,::1",
         description="Networks of the proxies before the edge, by comma: their X-Forwarded-For says where clients come "
@@ -137,9 +145,18 @@ class EdgeSettings(ServiceSettings):
     def _consistent(self) -> Self:
         if self.max_message_bytes > self.max_frame_bytes:
             raise ValueError("max_message_bytes must not be larger than max_frame_bytes")
+        if (self.public_tls_cert_file is None) != (self.public_tls_key_file is None):
+            raise ValueError("public_tls_cert_file and public_tls_key_file go together")
         if self.mode == "production" and self.debug_endpoint:
             raise ValueError("debug_endpoint must be off in production mode")
         return self
+
+    @property
+    def public_tls(self) -> TlsFiles | None:
+        """What the public port shows; None: it speaks plain text."""
+        if self.public_tls_cert_file is None:
+            return None
+        return TlsFiles(cert=self.public_tls_cert_file, key=self.public_tls_key_file)
 
     @property
     def proxies(self) -> list[str]:

@@ -7,7 +7,7 @@ of both services goes through `unary` or calls `Callers.admit` first; a test cal
 
 import functools
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, Protocol, TypeVar
@@ -71,27 +71,34 @@ class Callers:
             CallerNotAllowedError: a known caller that may not call methods of this group.
         """
         token = bearer_token(context.invocation_metadata())
-        return self._by_certificate(context, group) if token is None else await self.admit_token(token, group)
+        if token is not None:
+            return await self.admit_token(token, group)
+        if shows_credential(context.invocation_metadata()):
+            raise CallerUnknownError("the credential of the call is not of the form authorization: Bearer <token>")
+        return self.admit_certificate(certificate_names(context), group)
 
-    async def admit_token(self, token: str | None, group: Group) -> Caller:
+    async def admit_token(self, token: str, group: Group) -> Caller:
         """Return who shows a credential; raises as `admit`.
 
         Args:
-            token: what it shows; None: nothing.
+            token: what it shows; it is ASCII.
             group: what is called.
         """
-        if not token:
-            raise CallerUnknownError("the call carries no credential: authorization: Bearer <token>")
         if hmac.compare_digest(token.encode(), self._service_token):
             return SERVICE
         key_id = await self._verifier.admit(token, Use(action=ADMIN, channel=group.value))
         return Caller(f"key:{key_id}", key_id)
 
-    def _by_certificate(self, context: Context, group: Group) -> Caller:
-        """Let a caller in by its certificate. Who shows another credential, a wrong one too, is judged by that one alone."""
-        if shows_credential(context.invocation_metadata()):
-            raise CallerUnknownError("the credential of the call is not of the form authorization: Bearer <token>")
-        known = [name for name in certificate_names(context) if name in self._certificates]
+    def admit_certificate(self, names: Sequence[str], group: Group) -> Caller:
+        """Return who shows no credential but a certificate; raises as `admit`.
+
+        Who shows another credential, a wrong one too, is judged by that one alone.
+
+        Args:
+            names: those in the certificate, which was verified; empty: it shows none.
+            group: what is called.
+        """
+        known = [name for name in names if name in self._certificates]
         for name in known:
             if group in self._certificates[name]:
                 return Caller(f"certificate:{name}")

@@ -5,11 +5,10 @@ from contextlib import aclosing
 
 from tidewire.auth.v1 import auth_pb2, auth_pb2_grpc
 
-from auth_service.adapters import metrics
 from auth_service.adapters.grpc_caller import Caller, Callers, Context, unary
 from auth_service.adapters.grpc_errors import end_with
 from auth_service.adapters.grpc_messages import CODES, use_of, verdict_message
-from auth_service.adapters.metrics import count_verdict
+from auth_service.adapters.metrics import CACHE_HITS, count_verdict
 from auth_service.adapters.watch_hub import Event, Reached, WatchHub
 from auth_service.core.callers import Group
 from auth_service.core.errors import InvalidFieldError
@@ -115,7 +114,7 @@ def _counted(verdict: Verdict) -> auth_pb2.Verdict:
 
 def _count_quick(verdicts: int) -> None:
     count_verdict(VerdictCode.VALID, verdicts)
-    metrics.CACHE_HITS.inc(verdicts)
+    CACHE_HITS.inc(verdicts)
 
 
 def _attempt(request: auth_pb2.VerifyKeyRequest, at: str) -> Attempt:

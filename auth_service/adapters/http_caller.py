@@ -6,19 +6,21 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from auth_service.adapters.grpc_caller import Caller, Callers, Group
+from auth_service.adapters.grpc_caller import Caller, Callers
+from auth_service.core.callers import Group
 from auth_service.core.errors import CallerUnknownError
 from service_runtime.grpc_channel import bearer_token
+from service_runtime.peer_certificate import peer_names
 
 # The credential of a proxy: `Authorization` is the holder's there.
 SERVICE_HEADER: Final = "Tidewire-Service-Authorization"
 
 
 class HttpCallers:
-    """Lets callers in.
+    """Lets callers in: by a credential in a header or, where there is none, by a certificate.
 
     Args:
-        callers: decide on credentials.
+        callers: decide on both.
         trusted: networks whose hosts need none to ask for forward authorization.
     """
 
@@ -50,12 +52,12 @@ class HttpCallers:
         return await self._admit(request, SERVICE_HEADER, group)
 
     async def _admit(self, request: web.Request, header: str, group: Group) -> Caller:
-        value = request.headers.get(header, "")
-        if not value.isascii():
-            raise CallerUnknownError("the credential is not known, or no longer good")
+        value = request.headers.get(header)
+        if value is None:
+            return self._callers.admit_certificate(peer_names(request.get_extra_info("peercert")), group)
         token = bearer_token([("authorization", value)])
-        if token is None:
-            raise CallerUnknownError(f"the call carries no credential: {header}: Bearer <token>")
+        if token is None or not token.isascii():
+            raise CallerUnknownError(f"the credential of the call is not of the form {header}: Bearer <token>")
         return await self._callers.admit_token(token, group)
 
 

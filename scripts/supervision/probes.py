@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from scripts.supervision.edge_tls import unverified_context
 from scripts.supervision.services import ServicePlan
 from service_runtime.grpc_channel import open_channel
 from service_runtime.tls import client_tls
@@ -38,7 +40,9 @@ class Probes:
         try:
             if self._plans[service].kind.serves_grpc:
                 return await self._grpc_problem(service)
-            return await asyncio.wait_for(edge_problem(self._addresses[service]), DEADLINE_S)
+            return await asyncio.wait_for(
+                edge_problem(self._addresses[service], edge_context(self._plans[EDGE])), DEADLINE_S
+            )
         except TimeoutError:
             return f"no answer within {DEADLINE_S:g} s"
         except OSError as error:
@@ -66,14 +70,20 @@ class Probes:
         return self._channels[service]
 
 
-async def edge_problem(address: str) -> str | None:
+def edge_context(plan: ServicePlan) -> ssl.SSLContext | None:
+    """Return what the edge is asked with over HTTPS; None if it speaks plain text."""
+    secure = getattr(plan.settings, "public_tls_cert_file", None) is not None
+    return unverified_context() if secure else None
+
+
+async def edge_problem(address: str, tls: ssl.SSLContext | None = None) -> str | None:
     """Return why the edge at `host:port` is not ready; None when it is.
 
     Raises:
         OSError: it cannot be asked.
     """
     host, _, port = address.rpartition(":")
-    reader, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+    reader, writer = await asyncio.open_connection(host.strip("[]"), int(port), ssl=tls)
     try:
         writer.write(f"GET /ready HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n".encode())
         head, _, body = (await reader.read()).partition(b"\r\n\r\n")

@@ -16,7 +16,7 @@ from typing import Any, Final
 from scripts.exit_codes import DONE, FAILED
 from scripts.supervision.keeper import Keeper, SupervisionError
 from scripts.supervision.output import Output
-from scripts.supervision.probes import EDGE, Probes
+from scripts.supervision.probes import EDGE, Probes, edge_context
 from scripts.supervision.restart_policy import RestartPolicy
 from scripts.supervision.run_record import RunRecord
 from scripts.supervision.services import ServicePlan
@@ -56,6 +56,7 @@ class Supervisor:
         self._stop = asyncio.Event()
         self._started_at = time.time()
         self._mode = plans[-1].settings.mode
+        self._edge_tls = any(edge_context(plan) is not None for plan in plans)
 
     async def run(self) -> int:
         """Run everything until a signal comes, or it cannot go on; return the exit code."""
@@ -135,7 +136,7 @@ class Supervisor:
 
     def _shown_addresses(self) -> dict[str, str]:
         others = {name: where for name, where in self._addresses.items() if name != EDGE}
-        return {EDGE: f"http://{self._addresses[EDGE]}", **others}
+        return {EDGE: f"{'https' if self._edge_tls else 'http'}://{self._addresses[EDGE]}", **others}
 
     def _write_record(self) -> None:
         services: list[dict[str, Any]] = [
@@ -146,6 +147,7 @@ class Supervisor:
                 "port": keeper.facts.get("port"),
                 "restarts": keeper.restarts,
                 "problem": self._problems[keeper.name],
+                "https": keeper.name == EDGE and self._edge_tls,
             }
             for keeper in self._keepers
         ]

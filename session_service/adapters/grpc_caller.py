@@ -18,6 +18,7 @@ from session_service.core.errors import (
     CallerNotAllowed,
     CallerUnknown,
     InternalError,
+    LimitExceeded,
     SessionError,
 )
 from session_service.core.topic import Topic
@@ -27,6 +28,7 @@ from tidewire_client.verifier import KeyVerifier
 
 log = get_logger("session_service.rpc")
 Context = grpc.aio.ServicerContext[Any, Any]
+_LATER: Final = frozenset({VerdictCode.RATE_LIMITED, VerdictCode.USAGE_EXCEEDED})
 _GOOD_ELSEWHERE: Final = frozenset({VerdictCode.FORBIDDEN, VerdictCode.INSUFFICIENT_PERMISSIONS})
 
 
@@ -54,6 +56,7 @@ class Caller:
         Raises:
             CallerUnknown: the key is not good.
             CallerNotAllowed: it is, but not for this.
+            LimitExceeded: it was used too often.
             AuthUnavailable: nobody can say.
         """
         if self._api_key is None:
@@ -75,6 +78,8 @@ def _refuse_unless_allowed(verdict: Verdict) -> None:
         return
     if verdict.code in _GOOD_ELSEWHERE:
         raise CallerNotAllowed(verdict.missing)
+    if verdict.code in _LATER:
+        raise LimitExceeded("the uses of the caller's key")
     raise CallerUnknown("the credential is not known, or no longer good")
 
 

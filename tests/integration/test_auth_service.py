@@ -130,8 +130,10 @@ async def test_a_good_key_with_everything_that_is_known_of_it(client: AuthClient
 
 
 async def test_a_verdict_may_not_be_used_longer_than_its_key(client: AuthClient) -> None:
-    _, text = await client.create(expires_in_s=5)
+    key, text = await client.create(expires_in_s=5)
     assert 0 < (await client.verify(text)).cache_ttl.ToMilliseconds() <= 5000
+    # So that its expiry is told to no watch of a later test.
+    await client.call("DeleteKey", admin_pb2.DeleteKeyRequest(key_id=key.key_id))
 
 
 async def test_unknown_malformed_and_wrong_secret_cannot_be_told_apart(client: AuthClient) -> None:
@@ -409,6 +411,17 @@ async def test_a_bad_field_in_a_batch_is_named_with_its_place(client: AuthClient
     good = auth_pb2.VerifyKeyRequest(api_key="x")
     with refused("INVALID_FIELD", field=f"requests[1].{field}"):
         await client.call("VerifyKeys", auth_pb2.VerifyKeysRequest(requests=[good, request_]))
+
+
+async def test_a_change_of_a_key_that_is_another_one_by_now(client: AuthClient) -> None:
+    key, _ = await client.create()
+    await client.disable(key.key_id)
+    request = admin_pb2.UpdateKeyRequest(key=keys_pb2.Key(key_id=key.key_id, name="new", etag=key.etag))
+    request.update_mask.paths.append("name")
+    with refused("ETAG_MISMATCH"):
+        await client.call("UpdateKey", request)
+    with refused("KEY_NOT_ACTIVE"):
+        await client.call("RotateKey", admin_pb2.RotateKeyRequest(key_id=key.key_id, grace=Duration(seconds=1)))
 
 
 async def test_a_batch_that_is_too_large(client: AuthClient) -> None:

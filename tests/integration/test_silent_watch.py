@@ -30,7 +30,7 @@ GRACE_S = 1.0
 DEADLINE_S = 1.0
 # What machines need beyond the bounds.
 SLACK_S = 3.0
-# Frames that come of their own accord after a check: not what these tests are about.
+# Connections of each key.
 LIVE = 12
 
 
@@ -230,3 +230,27 @@ async def test_a_late_valid_opens_no_session(
     await client.expect_goodbye(4000)
     assert await asyncio.to_thread(counted, edge, "tidewire_edge_connections_authenticated_total") == 0
     assert await asyncio.to_thread(counted, edge, "tidewire_edge_verifier_fills_rejected") == 1
+
+
+async def test_a_late_valid_lets_nobody_join_what_the_key_has_lost(
+    gateway: Gateway, admin: KeyAdmin, relay: AuthRelay, clients_of: Callable[..., Clients]
+) -> None:
+    flags = {"auth_target": relay.address, "auth_deadline_s": 20.0}
+    edge = await asyncio.to_thread(lambda: gateway.another_edge(new_name("late"), **flags))
+    key = await asyncio.to_thread(admin.create)
+    client = await clients_of(Target.of(gateway, edge)).connected(api_key=key.api_key)
+    relay.hold()
+    frame_id = await client.send("join_channel", {"channel": "secret"})
+    assert VerdictCode((await relay.held.get()).verdict.code) is VerdictCode.VALID
+    before = await asyncio.to_thread(counted, edge, "tidewire_edge_verifier_changes")
+    await asyncio.to_thread(lambda: admin.update(key, permissions=["join:public"]))
+
+    async def heard() -> bool:
+        return await asyncio.to_thread(counted, edge, "tidewire_edge_verifier_changes") > before
+
+    await eventually(heard)
+    relay.release()
+    refused = await client.take("error", frame_id=frame_id)
+    assert refused["data"]["error_type"] == "permission_denied"
+    await client.expect("auth_status", status="authenticated")
+    await client.assert_open()

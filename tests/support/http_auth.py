@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from yarl import URL
 
 from tests.support.auth_client import AuthClient
 from tests.support.processes import ServiceProcess
@@ -97,7 +98,7 @@ class HttpAuth:
             assert canary.rpartition("_")[2] not in log, "the secret part of a key"
 
 
-async def request(method: str, url: str, **more: Any) -> Answered:
+async def request(method: str, url: str | URL, **more: Any) -> Answered:
     """Make one request, with a deadline and without following redirects."""
     async with (
         asyncio.timeout(DEADLINE_S),

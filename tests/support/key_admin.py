@@ -91,3 +91,45 @@ class KeyAdmin:
 
     def enable(self, key: MadeKey) -> None:
         self._call("EnableKey", admin_pb2.EnableKeyRequest(key_id=key.key_id))
+
+    def delete(self, key: MadeKey) -> None:
+        self._call("DeleteKey", admin_pb2.DeleteKeyRequest(key_id=key.key_id, reason="test"))
+
+    def update(
+        self,
+        key: MadeKey,
+        *,
+        permissions: Sequence[str] | None = None,
+        domains: Sequence[str] | None = None,
+        workspaces: Sequence[str] | None = None,
+        expires_in_s: float | None = None,
+        limits: dict[str, int] | None = None,
+    ) -> None:
+        """Change what is given of a key, and nothing else."""
+        request = admin_pb2.UpdateKeyRequest(key=keys_pb2.Key(key_id=key.key_id))
+        lists = {"permissions": permissions, "allowed_domains": domains, "allowed_workspaces": workspaces}
+        for name, values in lists.items():
+            if values is not None:
+                getattr(request.key, name).extend(values)
+                request.update_mask.paths.append(name)
+        if expires_in_s is not None:
+            request.key.expire_time.FromDatetime(datetime.now(UTC) + timedelta(seconds=expires_in_s))
+            request.update_mask.paths.append("expire_time")
+        if limits is not None:
+            request.key.limits.CopyFrom(keys_pb2.KeyLimits(**limits))
+            request.update_mask.paths.append("limits")
+        self._call("UpdateKey", request)
+
+    def never_expires(self, key: MadeKey) -> None:
+        """Take a key's expiry away."""
+        request = admin_pb2.UpdateKeyRequest(key=keys_pb2.Key(key_id=key.key_id))
+        request.update_mask.paths.append("expire_time")
+        self._call("UpdateKey", request)
+
+    def rotate(self, key: MadeKey, *, grace_s: float) -> MadeKey:
+        """Give a key a successor, which is returned, and let it live on for a while."""
+        request = admin_pb2.RotateKeyRequest(key_id=key.key_id)
+        request.grace.FromMilliseconds(int(grace_s * 1000))
+        answer = self._call("RotateKey", request)
+        self._on_key(answer.api_key)
+        return MadeKey(answer.key.key_id, answer.api_key)

@@ -13,6 +13,7 @@ from tidewire_client.cli.credentials import Credential, admin_credential, tls_fi
 from tidewire_client.cli.failures import CommandFailed, hint
 from tidewire_client.errors import TidewireError
 from tidewire_client.key_admin import KeyAdmin
+from tidewire_client.verifier import KeyVerifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +26,13 @@ class AuthAccess:
     timeout_s: float
 
     def key_admin(self) -> KeyAdmin:
-        """Return the client."""
+        """Return the client that administers."""
         return KeyAdmin(self.target, token=self.credential.secret, credentials=self.tls, deadline_s=self.timeout_s)
+
+    def verifier(self) -> KeyVerifier:
+        """Return the client that verifies."""
+        token = self.credential.secret
+        return KeyVerifier(self.target, service_token=token, credentials=self.tls, deadline_s=self.timeout_s)
 
     @contextmanager
     def explained(self) -> Iterator[None]:

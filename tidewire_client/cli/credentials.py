@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 from urllib.parse import urlsplit
 
 from service_runtime.settings import DEVELOPMENT_SERVICE_TOKEN
@@ -25,6 +25,7 @@ MAX_KEY_FILE_BYTES: Final = 4096
 
 _ELSEWHERE: Final = "the development mode of this machine (the default for addresses of this machine)"
 _WHOLE_KEY: Final = re.compile(r"tw_[a-z]+_[A-Za-z0-9]+_.+")
+_KEY_IN_TEXT: Final = re.compile(r"(tw_[a-z]+_[A-Za-z0-9]+_)\w+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def admin_credential(
         return Credential(DEVELOPMENT_SERVICE_TOKEN, _ELSEWHERE)
     raise UsageProblem(
         f"no credential for {target}: set {SERVICE_TOKEN_VARIABLE}, or {API_KEY_VARIABLE} to a key with admin:*, "
-        "or name a file with --key-file"
+        "or name a file with --key-file, or a client certificate with --tls-cert-file"
     )
 
 
@@ -85,6 +86,29 @@ def key_id_of(text: str) -> str:
             "KEY_ID is the id of a key, not the key: the part after the second underscore, as `tidewire keys list` shows it"
         )
     return text
+
+
+def without_keys(text: str) -> str:
+    """Return a text in which no key can be read any more."""
+    return _KEY_IN_TEXT.sub(r"\1...", text)
+
+
+def key_to_verify(file: Path | None, stdin: TextIO) -> str:
+    """Return the key that is to be verified: of the file, or of stdin; a terminal is asked without an echo.
+
+    Raises:
+        UsageProblem: There is none.
+    """
+    if file is not None:
+        text = _read(file, MAX_KEY_FILE_BYTES).decode(errors="replace")
+    elif stdin.isatty():
+        text = getpass.getpass("Key: ")
+    else:
+        text = stdin.read(MAX_KEY_FILE_BYTES)
+    key = text.strip()
+    if not key:
+        raise UsageProblem("no key to verify: give it on stdin, or name a file with --from")
+    return key
 
 
 def default_client_id() -> str:

@@ -41,6 +41,31 @@ def parse_moment(text: str) -> datetime:
     return moment
 
 
+def moment_or_span(option: str, text: str | None, now: datetime, *, ago: bool = False) -> datetime | None:
+    """Return a moment that was given as such, or as a length of time from now.
+
+    Args:
+        option: Named in errors.
+        text: What was given; None: nothing.
+        now: The present moment.
+        ago: A length of time lies in the past.
+
+    Raises:
+        UsageProblem: It is neither.
+    """
+    if text is None:
+        return None
+    try:
+        if _DURATION.fullmatch(text):
+            span = parse_duration(text)
+            return now - span if ago else now + span
+        return parse_moment(text)
+    except OverflowError:
+        raise UsageProblem(f"{option}: {text} is too long") from None
+    except UsageProblem as problem:
+        raise UsageProblem(f"{option}: {problem}") from None
+
+
 def expiry(expires_in: str | None, expires_at: str | None, now: datetime) -> datetime | None:
     """Return when a key expires; None: never.
 

@@ -10,6 +10,8 @@ from typing import Final
 import typer
 
 from tidewire_client.cli import keys
+from tidewire_client.cli.audit import audit
+from tidewire_client.cli.credentials import without_keys
 from tidewire_client.cli.failures import (
     EXIT_CODES_HELP,
     CommandFailed,
@@ -34,6 +36,7 @@ app: Final = typer.Typer(
 app.command(epilog=EXIT_CODES_HELP)(listen)
 app.command(epilog=EXIT_CODES_HELP)(send)
 app.add_typer(keys.app, name="keys")
+app.command(epilog=EXIT_CODES_HELP)(audit)
 
 
 def main() -> None:
@@ -80,6 +83,7 @@ def _usage(output: Output, problem: str) -> int:
     if problem.startswith("Usage: "):  # No command was named: the help is the message.
         sys.stderr.write(f"{problem}\n")
         return ExitCode.USAGE
+    problem = without_keys(problem)
     output.error(
         problem, "`tidewire --help` and `tidewire COMMAND --help` say what can be given.", usage_record(problem)
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from tidewire_client.errors import InvalidRequest, ServiceTimeout, ServiceUnavailable
+from tidewire_client.errors import ServiceTimeout, TidewireError
 from tidewire_client.verdict import Verdict
 from tidewire_client.verifier import KeyVerifier
 from ws_edge.core.ports import KeyLimits, KeyVerdict, ServiceAway
@@ -27,7 +27,7 @@ class VerifiedKeys:
             return _verdict(verdict)
         except ServiceTimeout:
             raise ServiceAway("auth", timed_out=True) from None
-        except (ServiceUnavailable, InvalidRequest):
+        except TidewireError:
             raise ServiceAway("auth", timed_out=False) from None
 
     async def check(self, key_id: str, action: str, channel: str, domain: str, workspace: str) -> KeyVerdict:
@@ -36,7 +36,7 @@ class VerifiedKeys:
             return _verdict(await self._verifier.check(key_id, action, channel, domain=domain, workspace=workspace))
         except ServiceTimeout:
             raise ServiceAway("auth", timed_out=True) from None
-        except (ServiceUnavailable, InvalidRequest):
+        except TidewireError:
             raise ServiceAway("auth", timed_out=False) from None
 
     def check_cached(self, key_id: str, action: str, channel: str, domain: str, workspace: str) -> KeyVerdict | None:

@@ -2,7 +2,8 @@
 
 A socket that is closed while bytes of the peer are unread is reset by the kernel (RFC 1122 section 4.2.2.13), and with it what
 the peer has not read yet: the error, `disconnect` and close frame that say why. So the edge closes its own side first, reads
-what still comes without looking at it, and ends when the peer has closed its side, or after a while.
+what still comes without looking at it, and ends when the peer has closed its side, or after a while. Over TLS the end of its
+side is the alert `close_notify` (RFC 8446 section 6.1).
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ class LingeringClose(asyncio.Protocol):
         transport.resume_reading()
         if transport.can_write_eof():
             transport.write_eof()
+        else:  # TLS knows no half-closed connection: this says `close_notify`, and reads on until the peer does
+            transport.close()
 
     def data_received(self, data: bytes) -> None:
         """Drop what the peer sent before it knew."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.environment import DEVELOPMENT, RUNTIME, Environment, Stamp, fingerprint
+from scripts.environment import BENCHMARKS, DEVELOPMENT, RUNTIME, Environment, Stamp, fingerprint
 
 
 @pytest.mark.parametrize(
@@ -16,9 +16,13 @@ from scripts.environment import DEVELOPMENT, RUNTIME, Environment, Stamp, finger
         (DEVELOPMENT, DEVELOPMENT, True),
         (DEVELOPMENT, RUNTIME, True),
         (RUNTIME, DEVELOPMENT, False),
+        (BENCHMARKS, RUNTIME, True),
+        (BENCHMARKS, DEVELOPMENT, True),
+        (DEVELOPMENT, BENCHMARKS, False),
+        ("unknown", RUNTIME, False),
     ],
 )
-def test_an_environment_for_development_is_enough_for_everything(installed: str, wanted: str, fits: bool) -> None:
+def test_an_environment_is_enough_for_what_needs_no_more(installed: str, wanted: str, fits: bool) -> None:
     assert Stamp("same", installed).fits("same", wanted) is fits
 
 

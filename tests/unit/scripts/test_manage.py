@@ -12,12 +12,12 @@ from scripts.start_options import DEFAULT_DATA_DIR, wishes
 
 def test_arguments_behind_two_dashes_are_pytests() -> None:
     options = manage._parse(["test", "unit", "--", "-k", "fanout", "--", "x"])
-    assert (options.suite, options.pytest_arguments) == ("unit", ["-k", "fanout", "--", "x"])
+    assert (options.suite, options.arguments) == ("unit", ["-k", "fanout", "--", "x"])
 
 
 def test_all_tests_are_run_when_no_suite_is_named() -> None:
     options = manage._parse(["test", "--", "-x"])
-    assert (options.suite, options.pytest_arguments) == ("all", ["-x"])
+    assert (options.suite, options.arguments) == ("all", ["-x"])
 
 
 def test_only_test_takes_arguments_for_pytest(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import socket
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -84,3 +86,21 @@ def test_a_folder_has_one_run(tmp_path: Path) -> None:
 def test_what_is_no_record_counts_as_none(tmp_path: Path, text: str) -> None:
     (tmp_path / "run.json").write_text(text)
     assert run_record.read_state(tmp_path) is None
+
+
+def test_an_edge_that_speaks_https_is_asked_over_tls() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        edge = state()
+        edge["services"][0] |= {"name": "edge", "address": f"127.0.0.1:{listening.getsockname()[1]}", "https": True}
+        asked: list[bytes] = []
+
+        def answer() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                asked.append(connection.recv(1))
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        assert "no answer to /ready" in describe(edge, now=1101.0)["services"][0]["reason"]
+        thread.join()
+    assert asked == [b"\x16"], "a TLS handshake (RFC 8446 section 5.1)"

@@ -30,8 +30,10 @@ class AuthPeer(auth_pb2_grpc.AuthServiceServicer):
         self.checks: list[str] = []
         self.watches: list[int] = []
         self.away = False
+        self.refuses_caller = False
         self.drop_answers = False
         self.ttl_s = 5
+        self.more: dict[str, Any] = {}
         self.uses_left: int | None = None
         self.asked_for: list[auth_pb2.VerifyKeyRequest] = []
         self.introspected: list[auth_pb2.IntrospectKeyRequest] = []
@@ -104,6 +106,8 @@ class AuthPeer(auth_pb2_grpc.AuthServiceServicer):
             self._watchers.remove(queue)
 
     async def _pause(self, context: Any) -> None:
+        if self.refuses_caller:
+            await abort(context, grpc.StatusCode.UNAUTHENTICATED, "CALLER_UNKNOWN", "auth.tidewire", "who are you")
         self.asked.set()
         await self.gate.wait()
         if self.away:
@@ -113,7 +117,7 @@ class AuthPeer(auth_pb2_grpc.AuthServiceServicer):
         ttl = {"seconds": self.ttl_s}
         if not api_key.startswith(GOOD_KEY):
             return verdict(auth_pb2.VERDICT_CODE_NOT_FOUND, cache_ttl=ttl)
-        return verdict(self.code, key_id="k1", owner="ann", revision=self.revision, cache_ttl=ttl)
+        return verdict(self.code, key_id="k1", owner="ann", revision=self.revision, cache_ttl=ttl, **self.more)
 
     def _charged(self, answer: auth_pb2.Verdict) -> auth_pb2.Verdict:
         """Charge a use, where uses are counted."""

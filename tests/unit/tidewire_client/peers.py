@@ -12,7 +12,7 @@ from typing import Any
 
 import grpc
 from aiohttp import web
-from tidewire.auth.v1 import admin_pb2_grpc, auth_pb2_grpc
+from tidewire.auth.v1 import admin_pb2, admin_pb2_grpc, auth_pb2_grpc
 from tidewire.session.v1 import session_pb2_grpc, threads_pb2_grpc
 
 from service_runtime.grpc_errors import abort
@@ -69,7 +69,7 @@ def _servicer(base: type[Any], methods: tuple[str, ...], service: ScriptedServic
 
 SESSION = ("PublishMessage", "BroadcastMessage", "GetHistory", "GetPresence", "GetReceipt", "DisconnectClient")
 THREADS = ("CreateThread", "GetThread", "ListThreads", "ListThreadMessages")
-ADMIN = ("CreateKey", "GetKey", "ListKeys", "RevokeKey", "DisableKey", "EnableKey")
+ADMIN = tuple(admin_pb2.DESCRIPTOR.services_by_name["KeyAdminService"].methods_by_name)
 
 
 @asynccontextmanager

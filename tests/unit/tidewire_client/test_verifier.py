@@ -12,7 +12,7 @@ from tidewire.auth.v1 import auth_pb2
 from tests.support.waiting import eventually
 from tests.unit.tidewire_client.auth_peer import BAD_DOMAIN, GOOD_KEY, WRONG_KEY, AuthPeer
 from tests.unit.tidewire_client.peers import serving_auth
-from tidewire_client.errors import InvalidRequest, ServiceTimeout, ServiceUnavailable
+from tidewire_client.errors import CallerNotAllowed, InvalidRequest, ServiceTimeout, ServiceUnavailable
 from tidewire_client.flights import Flights
 from tidewire_client.key_watch import KeyChanged
 from tidewire_client.verdict import Verdict, VerdictCode
@@ -466,6 +466,16 @@ async def test_introspection_without_an_answer_is_an_error() -> None:
         await w.auth_goes_away()
         with pytest.raises(ServiceUnavailable):
             await w.verifier.introspect(GOOD_KEY)
+
+
+async def test_a_credential_that_is_not_good_is_told_as_such() -> None:
+    async with world() as w:
+        await w.verifier.verify(GOOD_KEY)
+        w.peer.refuses_caller = True
+        assert (await w.verifier.verify(GOOD_KEY)).allowed
+        for ask in (w.verifier.verify, w.verifier.introspect):
+            with pytest.raises(CallerNotAllowed, match="who are you"):
+                await ask(WRONG_KEY)
 
 
 async def test_too_many_questions_at_once_are_refused() -> None:

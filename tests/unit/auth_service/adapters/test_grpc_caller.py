@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from auth_service.adapters.grpc_caller import Caller, Callers, Group
-from auth_service.core.callers import parse_certificates
+from auth_service.adapters.grpc_caller import Caller, Callers
+from auth_service.core.callers import Group, parse_certificates
 from auth_service.core.errors import CallerNotAllowedError, CallerUnknownError
 from auth_service.core.verification import Use
 

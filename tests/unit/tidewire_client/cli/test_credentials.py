@@ -54,6 +54,9 @@ def test_administrators_use_the_service_token_or_a_key(tmp_path: Path) -> None:
     assert admin_credential(AUTH_ELSEWHERE, None, {"TIDEWIRE_API_KEY": "key"}).secret == "key"
     assert admin_credential(AUTH_ELSEWHERE, write(tmp_path / "k", "of-file"), both).secret == "of-file"
     assert admin_credential(AUTH_HERE, None, {}).secret == DEVELOPMENT_SERVICE_TOKEN
+    by_certificate = admin_credential(AUTH_ELSEWHERE, None, {}, tmp_path / "client.pem")
+    assert (by_certificate.secret, "client.pem" in by_certificate.origin) == ("", True)
+    assert admin_credential(AUTH_HERE, None, both, tmp_path / "client.pem").secret == "token"
     with pytest.raises(UsageProblem, match="TIDEWIRE_SERVICE_TOKEN"):
         admin_credential(AUTH_ELSEWHERE, None, {})
     with pytest.raises(UsageProblem):

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tidewire_client.cli.durations import expiry, parse_duration, parse_moment
+from tidewire_client.cli.durations import expiry, moment_or_span, parse_duration, parse_moment
 from tidewire_client.cli.failures import UsageProblem
 
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
@@ -57,3 +57,16 @@ def test_when_a_key_expires() -> None:
 def test_expiries_that_cannot_be(expires_in: str | None, expires_at: str | None, words: str) -> None:
     with pytest.raises(UsageProblem, match=words):
         expiry(expires_in, expires_at, NOW)
+
+
+def test_a_moment_or_a_length_of_time_from_now() -> None:
+    assert moment_or_span("--x", None, NOW) is None
+    assert moment_or_span("--x", "7d", NOW) == NOW + timedelta(days=7)
+    assert moment_or_span("--x", "7d", NOW, ago=True) == NOW - timedelta(days=7)
+    assert moment_or_span("--x", "2026-11-24T09:00:00Z", NOW, ago=True) == NOW
+
+
+@pytest.mark.parametrize("text", ["soon", "2026-11-24T09:00:00", "999999w"])
+def test_what_is_neither_names_the_option(text: str) -> None:
+    with pytest.raises(UsageProblem, match=r"^--x: "):
+        moment_or_span("--x", text, NOW)

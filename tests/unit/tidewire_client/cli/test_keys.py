@@ -1,11 +1,12 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from tidewire_client.cli.failures import UsageProblem
+from tidewire_client.cli.key_options import LIMITS, parse_grace, parse_limits, parse_rate
 from tidewire_client.cli.key_words import key_fields, key_record, key_row, state_word
-from tidewire_client.cli.keys import LIMITS, parse_limits
-from tidewire_client.key_admin import Key, KeyState
+from tidewire_client.keys import Key, KeyState, VerificationRate
 from tidewire_client.verdict import KeyLimits
 
 NOW = datetime(2026, 11, 24, 9, 0, 0, 125_000, tzinfo=UTC)
@@ -65,10 +66,45 @@ def test_a_key_for_people() -> None:
     assert key_row(key(), NOW) == ["4fK2", "active", "ann", "-", "never", "join:* publish:lobby"]
 
 
+def test_what_a_key_is_bound_to() -> None:
+    bound = replace(
+        key(),
+        verification_rate=VerificationRate(100, timedelta(minutes=1)),
+        max_uses=9,
+        use_count=4,
+        replaced_by="new",
+        replaces="old",
+        etag="e1",
+    )
+    fields = dict(key_fields(bound, NOW))
+    assert (fields["rate"], fields["uses"], fields["etag"]) == ("100 in 60 s", "4 of 9", "e1")
+    assert (fields["replaced by"], fields["replaces"]) == ("new", "old")
+    record = key_record(bound, NOW)
+    assert record["verification_rate"] == {"verifications": 100, "period_s": 60.0}
+    assert key_record(key(), NOW)["verification_rate"] is None
+    assert "uses" not in dict(key_fields(key(), NOW))
+
+
+def test_rates() -> None:
+    assert parse_rate("100/1m") == VerificationRate(100, timedelta(minutes=1))
+    for text in ("", "100", "/1m", "0/1m", "1000001/1m", "x/1m", "100/"):
+        with pytest.raises(UsageProblem, match="--rate"):
+            parse_rate(text)
+    with pytest.raises(UsageProblem, match="no length of time"):
+        parse_rate("100/soon")
+
+
+def test_times_of_grace() -> None:
+    assert parse_grace("0") == parse_grace("0s") == timedelta()
+    assert parse_grace("24h") == timedelta(hours=24)
+    with pytest.raises(UsageProblem, match="no length of time"):
+        parse_grace("now")
+
+
 def test_limits_are_those_of_the_contract() -> None:
-    assert parse_limits([]) == KeyLimits()
-    assert parse_limits(["max_channels=3", "frames_burst=0"]) == KeyLimits(max_channels=3)
-    assert parse_limits([f"{name}=1" for name in LIMITS]) == KeyLimits(*[1] * len(LIMITS))
+    assert parse_limits([]) == {}
+    assert parse_limits(["max_channels=3", "frames_burst=0"]) == {"max_channels": 3, "frames_burst": 0}
+    assert KeyLimits(**parse_limits([f"{name}=1" for name in LIMITS])) == KeyLimits(*[1] * len(LIMITS))
 
 
 @pytest.mark.parametrize(

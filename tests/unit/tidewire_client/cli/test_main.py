@@ -13,7 +13,9 @@ Captured = pytest.CaptureFixture[str]
 COMMANDS = [
     ["listen"],
     ["send"],
-    *(["keys", name] for name in ("create", "list", "show", "revoke", "disable", "enable")),
+    *(["keys", name] for name in ("create", "list", "get", "update", "rotate", "revoke", "disable", "enable")),
+    *(["keys", name] for name in ("delete", "verify", "introspect")),
+    ["audit"],
 ]
 
 
@@ -58,6 +60,16 @@ def test_without_a_command_the_help_is_the_answer(capsys: Captured, command: lis
         (["keys", "create", "--owner", "a", "--permission", "x", "--expires-in", "soon"], "no length of time"),
         (["keys", "create", "--owner", "a", "--permission", "x", "--limit", "y=1"], "--limit"),
         (["keys", "list", "--auth-target", "auth.example:1"], "TIDEWIRE_SERVICE_TOKEN"),
+        (["keys", "list", "--state", "expired"], "expired is none of active disabled revoked"),
+        (["keys", "list", "--expires-before", "soon"], "--expires-before"),
+        (["keys", "update", "4fK2"], "nothing to change"),
+        (["keys", "update", "4fK2", "--domain", "d", "--all-domains"], "--all-domains"),
+        (["keys", "update", "4fK2", "--rate", "1/1m", "--no-rate"], "--no-rate"),
+        (["keys", "rotate", "4fK2"], "--grace"),
+        (["keys", "rotate", "4fK2", "--grace", "later"], "no length of time"),
+        (["keys", "verify", "tw_live_4fK2_0secret0"], "(tw_live_4fK2_...)"),
+        (["audit", "--action", "made"], "made is none of created"),
+        (["audit", "--since", "then"], "--since"),
         (["keys", "list", "--tls-cert-file", "x"], "go together"),
     ],
 )

@@ -1,0 +1,1 @@
+"""What is shown of results: a table, a JSON file, a plot."""

@@ -1,0 +1,49 @@
+"""Results as a JSON file, every sample included."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks.report.machine import Machine
+from benchmarks.rounds import Contender, Result
+
+
+def write(results: Sequence[Result], machine: Machine, file: Path) -> None:
+    """Write results; what the file had is replaced."""
+    value = {"machine": asdict(machine), "results": [_result(result) for result in results]}
+    file.write_text(json.dumps(value, indent=1) + "\n")
+
+
+def _result(result: Result) -> dict[str, Any]:
+    return {
+        "scenario": result.scenario.name,
+        "title": result.scenario.title,
+        "rounds": result.rounds,
+        "small": result.size.small,
+        "figures": [asdict(figure) for figure in result.scenario.figures(result.size)],
+        "absent": result.absent,
+        "contenders": [_contender(result, contender) for contender in result.contenders],
+    }
+
+
+def _contender(result: Result, contender: Contender) -> dict[str, Any]:
+    keys = [figure.key for figure in result.scenario.figures(result.size)]
+    return {
+        "name": contender.name,
+        "version": contender.version,
+        "figures": {
+            key: {
+                "median": contender.median(key),
+                "samples": contender.samples(key),
+                "of_first": result.ratio(contender, key),
+            }
+            for key in keys
+        },
+        "faults": contender.faults,
+        "generator_was_the_limit": contender.generator_was_the_limit,
+        "rounds": [outcome.details for outcome in contender.outcomes],
+    }
