@@ -309,6 +309,9 @@ async def test_a_watcher_that_was_away_is_told_of_a_server_that_may_lack_changes
         assert [change.revision for change in await store.changes_since(2, 10)] == [3, 4]
     other = await opened(server, "home")
     assert await other.revision() == changed.revision
+    entries = await other.audit_entries(before=0, limit=10)
+    assert [entry.key_id for entry in entries] == ["k3", "k2", "k1", "k0"]
+    assert [entry.revision for entry in entries] == [changed.revision, 3, 2, 1]
     for each in (store, other):
         await each.close()
     server.stop()
