@@ -17,8 +17,8 @@ from auth_service.adapters.admin_messages import (
 from auth_service.adapters.grpc_caller import Caller, Callers, unary
 from auth_service.adapters.watch_hub import WatchHub
 from auth_service.core.administration import Administration
-from auth_service.core.audit import ACTION_OF_STATE, AuditAction
 from auth_service.core.callers import Group
+from auth_service.core.errors import StoreUnavailableError
 from auth_service.core.keys import KeyRecord, KeyState
 from auth_service.core.ports import UseCharger
 from service_runtime.logs import get_logger
@@ -46,7 +46,7 @@ class KeyAdminServicer(admin_pb2_grpc.KeyAdminServiceServicer):
     async def CreateKey(self, request: admin_pb2.CreateKeyRequest, caller: Caller) -> admin_pb2.CreateKeyResponse:  # noqa: N802
         """Make a key; the response holds the only copy of its secret."""
         record, text = await self._administration.create(key_request(request), caller.actor)
-        self._changed(AuditAction.CREATED, record.key_id, caller)
+        self._hub.wake()
         return admin_pb2.CreateKeyResponse(key=key_message(record), api_key=text)
 
     @unary(Group.READ_KEYS)
@@ -69,7 +69,7 @@ class KeyAdminServicer(admin_pb2_grpc.KeyAdminServiceServicer):
         record = await self._administration.update(
             key.key_id, request.update_mask.paths, request_of_key(key), key.etag, caller.actor
         )
-        self._changed(AuditAction.UPDATED, record.key_id, caller)
+        self._hub.wake()
         return admin_pb2.UpdateKeyResponse(key=await self._message(record))
 
     @unary(Group.WRITE_KEYS)
@@ -78,9 +78,8 @@ class KeyAdminServicer(admin_pb2_grpc.KeyAdminServiceServicer):
         old, new, text = await self._administration.rotate(
             request.key_id, grace_of(request), new_expiry_of(request), caller.actor
         )
-        self._changed(AuditAction.ROTATED, old.key_id, caller)
-        self._changed(AuditAction.CREATED, new.key_id, caller)
-        return admin_pb2.RotateKeyResponse(key=key_message(new), api_key=text, replaced=await self._message(old))
+        self._hub.wake()
+        return admin_pb2.RotateKeyResponse(key=key_message(new), api_key=text, replaced=await self._replaced(old))
 
     @unary(Group.WRITE_KEYS)
     async def RevokeKey(self, request: admin_pb2.RevokeKeyRequest, caller: Caller) -> admin_pb2.RevokeKeyResponse:  # noqa: N802
@@ -104,7 +103,7 @@ class KeyAdminServicer(admin_pb2_grpc.KeyAdminServiceServicer):
     async def DeleteKey(self, request: admin_pb2.DeleteKeyRequest, caller: Caller) -> admin_pb2.DeleteKeyResponse:  # noqa: N802
         """Remove a key for good."""
         await self._administration.delete(request.key_id, request.reason, caller.actor)
-        self._changed(AuditAction.DELETED, request.key_id, caller)
+        self._hub.wake()
         return admin_pb2.DeleteKeyResponse()
 
     @unary(Group.READ_AUDIT)
@@ -119,21 +118,23 @@ class KeyAdminServicer(admin_pb2_grpc.KeyAdminServiceServicer):
 
     async def _set_state(self, key_id: str, state: KeyState, reason: str, caller: Caller) -> keys_pb2.Key:
         record = await self._administration.set_state(key_id, state, reason, caller.actor)
-        self._changed(ACTION_OF_STATE[state], record.key_id, caller)
-        return await self._message(record)
-
-    def _changed(self, action: AuditAction, key_id: str, caller: Caller) -> None:
-        """Tell watchers now, and whoever reads the log: of every call that went well, also of one that changed nothing."""
         self._hub.wake()
-        log.info("key administered", action=action.value, key_id=key_id, actor=caller.actor)
+        return await self._message(record)
 
     async def _message(self, record: KeyRecord) -> keys_pb2.Key:
         (message,) = await self._messages([record])
         return message
 
+    async def _replaced(self, record: KeyRecord) -> keys_pb2.Key:
+        """Return the message even if nobody can say now how often the key was used: the new one's secret comes with it."""
+        try:
+            return await self._message(record)
+        except StoreUnavailableError:
+            log.warning("uses of a rotated key could not be read", key_id=record.key_id)
+            return key_message(record)
+
     async def _messages(self, records: Sequence[KeyRecord]) -> list[keys_pb2.Key]:
-        counted = [record.key_id for record in records if record.max_uses]
-        counts = await self._uses.use_counts(counted) if counted else {}
+        counts = await self._uses.use_counts([record.key_id for record in records]) if records else {}
         return [key_message(record, counts.get(record.key_id, 0)) for record in records]
 
 

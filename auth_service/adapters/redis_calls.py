@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 # Calls that wait for an answer at most; one more is refused at once.
 MAX_WAITING_CALLS: Final = 1024
-STAMP_BYTES: Final = 8
+_STAMP_BYTES: Final = 8
 # Between two tries of what is refused while masters change or a slot moves.
 REFUSED_PAUSE_S: Final = 0.05
 # Between two looks at a server that still loads its data, at the start.
@@ -55,6 +55,11 @@ def _texts() -> dict[str, bytes]:
     writing = {name: b"#!lua\n" + head + (_FOLDER / f"{name}.lua").read_bytes() for name in _WRITING}
     reading = {name: b"#!lua flags=no-writes\n" + (_FOLDER / f"{name}.lua").read_bytes() for name in _READING}
     return writing | reading
+
+
+def stamp() -> str:
+    """Return what tells an entry of the change log from one that takes its place (`change_log.lua`)."""
+    return secrets.token_hex(_STAMP_BYTES)
 
 
 class RedisCalls:
@@ -195,7 +200,7 @@ class RedisCalls:
         """Note that a server process has the store now; one of a Cluster that is asked as a single one has not."""
         if facts.problem or (facts.is_cluster and self._address.topology is not Topology.CLUSTER):
             return
-        arguments: list[Words] = [facts.run, int(facts.lossless), secrets.token_hex(STAMP_BYTES)]
+        arguments: list[Words] = [facts.run, int(facts.lossless), stamp()]
         if await self._evaluate(line, "at_home", self._home, arguments):
             log.warning("another server has the key store, and may lack changes: watchers start over", store=self.where)
 

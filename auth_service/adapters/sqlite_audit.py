@@ -3,6 +3,7 @@
 import sqlite3
 from typing import Final
 
+from auth_service.adapters import audit_lines
 from auth_service.adapters.record_json import entry_of_row, shown_to_text
 from auth_service.core.audit import AuditEntry
 
@@ -28,16 +29,24 @@ class SqliteAudit:
         self._db = connection
         self._size = size
         self._until_cut = 0
+        self._untold: list[AuditEntry] = []
 
     def add(self, entry: AuditEntry) -> None:
         """Write an entry."""
         row = (entry.revision, entry.time_ms, entry.actor, entry.action.value, entry.key_id, entry.reason)
         shown = (shown_to_text(entry.before), shown_to_text(entry.after))
         self._db.execute("INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*row, *shown))
+        self._untold.append(entry)
         self._until_cut -= 1
         if self._until_cut <= 0:
             self._db.execute(_CUT, (self._size,))
             self._until_cut = _CUT_EVERY
+
+    def settle(self, *, stored: bool) -> None:
+        """Tell of the entries of a transaction that has ended, if they are stored."""
+        entries, self._untold = self._untold, []
+        for entry in entries if stored else ():
+            audit_lines.tell(entry)
 
     def read(self, before: int, limit: int) -> list[AuditEntry]:
         """Read entries of revisions below `before` (0: all), newest first."""

@@ -268,6 +268,8 @@ class SqliteKeys:
             yield
             self._db.execute("COMMIT")
         except BaseException:
+            self._audit.settle(stored=False)
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
+        self._audit.settle(stored=True)

@@ -69,6 +69,9 @@ MIGRATIONS: Final = (
         after TEXT
     ) STRICT;
     """,
+    """
+    ALTER TABLE keys ADD COLUMN own_expire_ms INTEGER;
+    """,
 )
 
 

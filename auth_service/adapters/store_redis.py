@@ -6,15 +6,16 @@ All keys lie in one hash slot.
 """
 
 import asyncio
-import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
-from auth_service.adapters.record_json import entry_from_text, entry_to_text
-from auth_service.adapters.redis_calls import STAMP_BYTES, RedisCalls
+from auth_service.adapters import audit_lines
+from auth_service.adapters.record_json import entry_from_text
+from auth_service.adapters.redis_calls import RedisCalls, stamp
 from auth_service.adapters.redis_master import Words
 from auth_service.adapters.redis_records import from_value, to_body
+from auth_service.adapters.redis_writes import Put, removal_arguments
 from auth_service.core.audit import SYSTEM, AuditEntry, entry_of_change, entry_of_removal
 from auth_service.core.errors import (
     AlreadyBootstrappedError,
@@ -67,7 +68,7 @@ class RedisKeyStore:
         self._records, self._order = self._key("records"), self._key("order")
         self._expiries, self._development = self._key("expiries"), self._key("development")
         self._pepper_uses, self._peppers = self._key("pepper_uses"), self._key("peppers")
-        self._canary = self._key(f"canary:{secrets.token_hex(STAMP_BYTES)}")
+        self._canary = self._key(f"canary:{stamp()}")
         # Changes made here wait for each other, so that only those of other processes can come between.
         self._changing = asyncio.Lock()
         # The last revision that was told from here, and its stamp in the log.
@@ -112,11 +113,11 @@ class RedisKeyStore:
 
     async def create(self, record: KeyRecord, *, actor: str = SYSTEM) -> KeyRecord:
         """Store a new key."""
-        return await self._calls.within_deadline(self._create(_Put(None, b"", record), actor, first=False))
+        return await self._calls.within_deadline(self._create(Put(None, b"", record), actor, first=False))
 
     async def create_first(self, record: KeyRecord) -> KeyRecord:
         """Store the first admin key."""
-        return await self._calls.within_deadline(self._create(_Put(None, b"", record), SYSTEM, first=True))
+        return await self._calls.within_deadline(self._create(Put(None, b"", record), SYSTEM, first=True))
 
     async def update(self, key_id: str, change: RecordChange, *, actor: str = SYSTEM) -> KeyRecord:
         """Change a key; `change` runs again when another process came between."""
@@ -224,7 +225,7 @@ class RedisKeyStore:
         found = await self._calls.command("GET", self._canary)
         return None if found is None else int(found)
 
-    async def _create(self, put: "_Put", actor: str, *, first: bool) -> KeyRecord:
+    async def _create(self, put: Put, actor: str, *, first: bool) -> KeyRecord:
         stored = await self._put(put, actor=actor, first=first)
         if stored is None:
             raise KeyExistsError(put.after.key_id)
@@ -240,7 +241,7 @@ class RedisKeyStore:
                     if await self._confirmed(key_id, value):
                         return before
                     continue
-                stored = await self._put(_Put(before, value, after), actor=actor)
+                stored = await self._put(Put(before, value, after), actor=actor)
                 if stored is not None:
                     return stored[0]
 
@@ -250,26 +251,29 @@ class RedisKeyStore:
                 value = await self._existing(key_id)
                 before = from_value(value)
                 old, new = rotation(before)
-                stored = await self._put(_Put(before, value, old), _Put(None, b"", new), actor=actor)
+                stored = await self._put(Put(before, value, old), Put(None, b"", new), actor=actor)
                 if stored is not None:
                     return stored[0], stored[1]
                 if await self._value(new.key_id):
                     raise KeyExistsError(new.key_id)
 
-    async def _put(self, *puts: "_Put", actor: str, first: bool = False) -> list[KeyRecord] | None:
+    async def _put(self, *puts: Put, actor: str, first: bool = False) -> list[KeyRecord] | None:
         """Store records if each still is what was read; return them with their revisions, or None if one is not."""
         names = [self._meta, self._log, self._audit, self._records, self._order]
         names += [self._expiries, self._development, self._pepper_uses]
         arguments: list[Words] = [self._change_log_size, self._audit_log_size, int(first)]
         for put in puts:
-            names += [self._owner((put.before or put.after).owner), self._owner(put.after.owner)]
+            names += [self._owner(owner) for owner in put.owners]
             arguments += put.arguments(actor)
         outcome, *revisions = await self._calls.change("put", names, arguments)
         if outcome == b"bootstrapped":
             raise AlreadyBootstrappedError("the first admin key was made before")
         if outcome != b"done":
             return None
-        return [replace(put.after, revision=int(revision)) for put, revision in zip(puts, revisions, strict=True)]
+        stored = [replace(put.after, revision=int(revision)) for put, revision in zip(puts, revisions, strict=True)]
+        for put, record in zip(puts, stored, strict=True):
+            audit_lines.tell(entry_of_change(put.before, record, actor))
+        return stored
 
     async def _delete(self, key_id: str, actor: str, reason: str, now_ms: int) -> None:
         async with self._changing:
@@ -285,21 +289,15 @@ class RedisKeyStore:
         """Remove a record if it is still what was read; return whether it was."""
         record = from_value(value)
         indexes = [self._order, self._expiries, self._development, self._pepper_uses, self._owner(record.owner)]
-        outcome, *_ = await self._calls.change(
+        outcome, *revision = await self._calls.change(
             "remove",
             [self._meta, self._log, self._audit, self._records, *indexes, self._key(f"uses:{record.key_id}")],
-            [
-                self._change_log_size,
-                self._audit_log_size,
-                record.key_id,
-                value,
-                VerdictCode.NOT_FOUND.value,
-                secrets.token_hex(STAMP_BYTES),
-                record.pepper_version,
-                entry_to_text(entry),
-            ],
+            [self._change_log_size, self._audit_log_size, *removal_arguments(value, entry)],
         )
-        return bool(outcome == b"done")
+        if outcome != b"done":
+            return False
+        audit_lines.tell(replace(entry, revision=int(revision[0])))
+        return True
 
     async def _record_expiries(self, now_ms: int) -> int | None:
         next_ms, *due = await self._calls.script("due", [self._expiries, self._records], [now_ms, _EXPIRIES_AT_ONCE])
@@ -308,7 +306,7 @@ class RedisKeyStore:
         arguments: list[str | bytes | int] = [self._change_log_size]
         for key_id, value in zip(due[::2], due[1::2], strict=True):
             code = standing(from_value(value) if value else None, now_ms)
-            arguments += [key_id, value, code.value, secrets.token_hex(STAMP_BYTES)]
+            arguments += [key_id, value, code.value, stamp()]
         left = await self._calls.script("expire", [self._meta, self._log, self._records, self._expiries], arguments)
         return int(left[0]) if left else None
 
@@ -344,39 +342,6 @@ class RedisKeyStore:
 
     def _owner(self, owner: str) -> str:
         return self._key(f"owner:{owner}")
-
-
-@dataclass(frozen=True, slots=True)
-class _Put:
-    """A record to be stored: what was read before (None and nothing for a new one), and what it shall be."""
-
-    before: KeyRecord | None
-    value: bytes
-    after: KeyRecord
-
-    def arguments(self, actor: str) -> list[Words]:
-        """Return what `put.lua` is told of it."""
-        before, after = self.before, self.after
-        code = standing(after, after.update_ms)
-        return [
-            after.key_id,
-            self.value,
-            to_body(after),
-            code.value,
-            secrets.token_hex(STAMP_BYTES),
-            _expiry_to_log(before, after, code),
-            int(after.development),
-            before.pepper_version if before else "",
-            after.pepper_version,
-            entry_to_text(entry_of_change(before, after, actor)),
-        ]
-
-
-def _expiry_to_log(before: KeyRecord | None, after: KeyRecord, code: VerdictCode) -> str | int:
-    """Return what `put.lua` shall do: log the expiry at this time, keep what is planned, or nothing."""
-    if after.expire_ms is None or code is VerdictCode.EXPIRED:
-        return ""  # an expiry that this very change tells of is not to be told again
-    return "keep" if before is not None and before.expire_ms == after.expire_ms else after.expire_ms
 
 
 def _revision_of(entry_id: bytes) -> int:

@@ -103,7 +103,8 @@ def _action(before: KeyRecord | None, after: KeyRecord) -> AuditAction:
         return AuditAction.CREATED
     if before.state is not after.state:
         return ACTION_OF_STATE[after.state]
-    return AuditAction.ROTATED if before.replaced_by != after.replaced_by else AuditAction.UPDATED
+    rotated = after.replaced_by not in ("", before.replaced_by)
+    return AuditAction.ROTATED if rotated else AuditAction.UPDATED
 
 
 def _shown(record: KeyRecord | None) -> KeyRecord | None:

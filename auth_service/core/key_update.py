@@ -59,6 +59,9 @@ class KeyPatch:
             raise KeyRevokedError(record.key_id)
         after = replace(record, **self.values)
         after = replace(after, limits=replace(after.limits, **self.limits))
+        if after.expire_ms != record.expire_ms:
+            # Whoever sets the expiry of a key that was rotated means this one, and no longer the end of its grace.
+            after = replace(after, own_expire_ms=after.expire_ms if record.replaced_by else None)
         return record if after == record else replace(after, update_ms=max(now_ms, record.update_ms))
 
 
@@ -97,7 +100,7 @@ class Rotation:
         text: the new key.
         peppers: what its secret is hashed under.
         grace_ms: how long the old key stays good.
-        expire_ms: the expiry of the new key, Unix milliseconds; None: as that of the old one.
+        expire_ms: the expiry of the new key, Unix milliseconds; None: that of the old one before it was ever rotated.
         now_ms: the present moment, Unix milliseconds.
     """
 
@@ -113,22 +116,18 @@ class Rotation:
         Raises:
             KeyRevokedError: the key is revoked.
             KeyNotActiveError: it is disabled or expired.
-            InvalidFieldError: it was rotated before, so that the expiry of the new one is not known.
         """
         if record.state is KeyState.REVOKED:
             raise KeyRevokedError(record.key_id)
         if record.state is KeyState.DISABLED or record.expired(self.now_ms):
             state = "disabled" if record.state is KeyState.DISABLED else "expired"
             raise KeyNotActiveError(record.key_id, state)
-        if record.replaced_by and self.expire_ms is None:
-            raise InvalidFieldError(
-                "expire_time",
-                f"must be given: the key was rotated before and ends soon; or rotate {record.replaced_by}",
-            )
         end_ms = self.now_ms + self.grace_ms
+        own_ms = record.own_expire_ms if record.replaced_by else record.expire_ms
         old = replace(
             record,
             expire_ms=end_ms if record.expire_ms is None else min(end_ms, record.expire_ms),
+            own_expire_ms=own_ms,
             replaced_by=self.text.key_id,
             update_ms=max(self.now_ms, record.update_ms),
         )
@@ -141,7 +140,8 @@ class Rotation:
             prefix=self.text.prefix,
             create_ms=self.now_ms,
             update_ms=self.now_ms,
-            expire_ms=record.expire_ms if self.expire_ms is None else self.expire_ms,
+            expire_ms=own_ms if self.expire_ms is None else self.expire_ms,
+            own_expire_ms=None,
             development=False,
             replaced_by="",
             replaces=record.key_id,

@@ -53,7 +53,10 @@ class VerificationRate:
 
 @dataclass(frozen=True, slots=True)
 class KeyRecord:
-    """All that is stored of a key. The secret itself is nowhere."""
+    """All that is stored of a key. The secret itself is nowhere.
+
+    `own_expire_ms` is what `expire_ms` would be had the key not been rotated; it means nothing while it was not.
+    """
 
     key_id: str
     secret_hash: bytes = field(repr=False)
@@ -76,6 +79,7 @@ class KeyRecord:
     max_uses: int = 0
     replaced_by: str = ""
     replaces: str = ""
+    own_expire_ms: int | None = None
     revision: int = 0
 
     @property

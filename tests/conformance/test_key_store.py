@@ -15,7 +15,7 @@ from auth_service.core.errors import (
     PepperError,
     RevisionGoneError,
 )
-from auth_service.core.keys import KeyLimits, KeyRecord, KeyState, change_state
+from auth_service.core.keys import KeyLimits, KeyRecord, KeyState, VerificationRate, change_state
 from auth_service.core.permissions import PermissionSet
 from auth_service.core.ports import Change, KeyStore
 from auth_service.core.verification import VerdictCode
@@ -69,6 +69,11 @@ async def test_a_key_is_kept_as_it_was_made(store_bench: StoreBench, store: KeyS
         state=KeyState.DISABLED,
         state_reason="why\u2026",
         development=True,
+        verification_rate=VerificationRate(5, 60_000),
+        max_uses=10**15,
+        replaced_by="k2",
+        replaces="k0",
+        own_expire_ms=NOW_MS + 2 * MINUTE_MS,
     )
     stored = await store.create(record)
     assert stored == replace(record, revision=1)

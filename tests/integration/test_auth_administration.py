@@ -6,8 +6,6 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
@@ -18,92 +16,45 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from tidewire.auth.v1 import admin_pb2, keys_pb2
 
 from service_runtime.grpc_errors import error_info
+from tests.support.administration import (
+    AT_ONCE,
+    STORES,
+    action_name,
+    audit_of,
+    in_s,
+    rotate,
+    services_on,
+    two_clients,
+    update,
+)
 from tests.support.auth_client import AuthClient, assert_verdict, code_name, refused
 from tests.support.processes import ServiceProcess
-from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 
-TOKEN = f"canary-token-{secrets.token_hex(16)}"
 DAY = Duration(seconds=86_400)
-AT_ONCE = 20
 
 
-@pytest.fixture(scope="module", params=["file", "redis"])
+@pytest.fixture(scope="module", params=STORES)
 def services(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[list[ServiceProcess]]:
-    """All services on one store; nothing secret is in their logs."""
-    folder = tmp_path_factory.mktemp("auth")
-    variables = {
-        "TIDEWIRE_MODE": "production",
-        "TIDEWIRE_SERVICE_TOKEN": TOKEN,
-        "TIDEWIRE_AUTH_PEPPER": "1:" + "p" * 40,
-    }
-    redis = RedisServer(folder / "redis") if request.param == "redis" else None
-    if redis is not None:
-        redis.start()
-        variables["TIDEWIRE_AUTH_STORE_URL"] = redis.url
-    flags = {"data-dir": folder / "data", "watch-checkpoint-s": 0.1, "log-level": "debug"}
-    made = []
-    for number in range(1 if redis is None else 2):
-        (folder / str(number)).mkdir()
-        made.append(ServiceProcess("auth_service", folder / str(number), flags, variables))
-        made[-1].start()
-    yield made
-    for process in made:
-        assert process.stop() == 0, process.log()[-2000:]
-        for canary in (TOKEN, "Traceback", "tw_live_", "tw_test_"):
-            assert canary not in process.log()
-    if redis is not None:
-        redis.stop()
+    """All services on one store."""
+    with services_on(request.param, tmp_path_factory.mktemp("auth")) as made:
+        yield made
 
 
 @pytest.fixture
 async def clients(services: list[ServiceProcess]) -> AsyncIterator[list[AuthClient]]:
     """Two clients, at two services where there are two."""
-    async with AsyncExitStack() as stack:
-        yield [
-            await stack.enter_async_context(AuthClient(services[number % len(services)].address, f"Bearer {TOKEN}"))
-            for number in range(2)
-        ]
+    async with two_clients(services) as made:
+        yield made
 
 
 @pytest.fixture
 def client(clients: list[AuthClient]) -> AuthClient:
     return clients[0]
-
-
-async def update(client: AuthClient, key_id: str, *paths: str, **values: Any) -> Any:
-    """Update a key; what is not named in `paths` is what `values` has."""
-    request = admin_pb2.UpdateKeyRequest(
-        key=keys_pb2.Key(key_id=key_id, **values), update_mask=FieldMask(paths=paths or values)
-    )
-    return (await client.call("UpdateKey", request)).key
-
-
-async def rotate(client: AuthClient, key_id: str, grace_s: float | None = 3600, **fields: Any) -> Any:
-    request = admin_pb2.RotateKeyRequest(key_id=key_id, **fields)
-    if grace_s is not None:
-        request.grace.FromMilliseconds(int(grace_s * 1000))
-    return await client.call("RotateKey", request)
-
-
-async def audit_of(client: AuthClient, key_id: str) -> list[Any]:
-    """Return what was done to a key, oldest first."""
-    answer = await client.call("ListAuditEntries", admin_pb2.ListAuditEntriesRequest(key_id=key_id, page_size=1000))
-    return list(reversed(answer.entries))
-
-
-def action_name(entry: Any) -> str:
-    return admin_pb2.AuditAction.Name(entry.action).removeprefix("AUDIT_ACTION_")
-
-
-def in_s(seconds: float) -> Timestamp:
-    moment = Timestamp()
-    moment.FromDatetime(datetime.now(UTC) + timedelta(seconds=seconds))
-    return moment
 
 
 # Updates.
@@ -248,11 +199,18 @@ async def test_what_cannot_be_rotated(client: AuthClient) -> None:
     await client.revoke(key.key_id)
     with refused("KEY_REVOKED"):
         await rotate(client, key.key_id)
-    again, _ = await client.create()
-    newer = (await rotate(client, again.key_id)).key
-    with refused("INVALID_FIELD", field="expire_time"):
-        await rotate(client, again.key_id)
-    assert (await rotate(client, newer.key_id)).key.replaces == newer.key_id
+
+
+@pytest.mark.parametrize("expires_in_s", [None, 7200.0])
+async def test_whoever_lost_the_answer_rotates_again(client: AuthClient, expires_in_s: float | None) -> None:
+    key, text = await client.create(expires_in_s=expires_in_s)
+    lost = await rotate(client, key.key_id)
+    again = await rotate(client, key.key_id, grace_s=4000)
+    assert again.replaced.expire_time == lost.replaced.expire_time
+    assert (again.replaced.replaced_by, again.key.replaces) == (again.key.key_id, key.key_id)
+    assert (again.key.HasField("expire_time"), again.key.expire_time) == (key.HasField("expire_time"), key.expire_time)
+    for each in (text, lost.api_key, again.api_key):
+        assert_verdict(await client.verify(each), "VALID")
 
 
 # Removal.
@@ -323,69 +281,3 @@ async def test_pages_of_a_filtered_list_hold_each_key_once(client: AuthClient) -
         if not token:
             break
     assert len(found) == len(set(found)) == 4
-
-
-# The audit log.
-
-
-async def test_the_audit_log_says_who_did_what(services: list[ServiceProcess], clients: list[AuthClient]) -> None:
-    boss, boss_text = await clients[0].create(["admin:keys.write", "admin:audit.read"])
-    async with AuthClient(services[-1].address, f"Bearer {boss_text}") as by_key:
-        key, text = await by_key.create(name="first")
-        await update(clients[0], key.key_id, "name", name="second")
-        await by_key.disable(key.key_id, "lost")
-        await by_key.disable(key.key_id, "lost again")
-        await by_key.enable(key.key_id)
-        await rotate(by_key, key.key_id)
-        await clients[0].revoke(key.key_id, "stolen")
-        entries = await audit_of(by_key, key.key_id)
-    me = f"key:{boss.key_id}"
-    assert [(action_name(entry), entry.actor, entry.reason) for entry in entries] == [
-        ("CREATED", me, ""),
-        ("UPDATED", "service-token", ""),
-        ("DISABLED", me, "lost"),
-        ("ENABLED", me, ""),
-        ("ROTATED", me, ""),
-        ("REVOKED", "service-token", "stolen"),
-    ]
-    assert [entry.revision for entry in entries] == sorted(entry.revision for entry in entries)
-    assert (entries[1].before.name, entries[1].after.name) == ("first", "second")
-    assert [entry.before for entry in entries[1:]] == [entry.after for entry in entries[:-1]]
-    assert entries[0].time.ToMilliseconds() == key.create_time.ToMilliseconds()
-    written = b"".join(entry.SerializeToString() for entry in entries)
-    assert text.encode() not in written
-    assert text.split("_")[3].encode() not in written
-
-
-async def test_the_audit_log_is_filtered(clients: list[AuthClient]) -> None:
-    start = in_s(0)
-    key, _ = await clients[0].create()
-    await clients[1].disable(key.key_id)
-
-    async def listed(**asked: Any) -> list[str]:
-        answer = await clients[1].call("ListAuditEntries", admin_pb2.ListAuditEntriesRequest(**asked))
-        return [action_name(entry) for entry in answer.entries if entry.key_id == key.key_id]
-
-    assert await listed(start_time=start, page_size=1000) == ["DISABLED", "CREATED"]
-    assert await listed(key_id=key.key_id, actions=[admin_pb2.AUDIT_ACTION_CREATED]) == ["CREATED"]
-    assert await listed(key_id=key.key_id, actor="service-token") == ["DISABLED", "CREATED"]
-    assert await listed(key_id=key.key_id, actor="system") == []
-    assert await listed(key_id=key.key_id, end_time=start) == []
-    for field, asked in {
-        "actions[0]": {"actions": [admin_pb2.AUDIT_ACTION_UNSPECIFIED]},
-        "key_id": {"key_id": "tw_live_whole_key"},
-        "page_size": {"page_size": 1001},
-        "page_token": {"page_token": "x"},
-    }.items():
-        with refused("INVALID_FIELD", field=field):
-            await listed(**asked)
-
-
-async def test_changes_at_once_through_two_services_are_all_in_the_log(clients: list[AuthClient]) -> None:
-    key, _ = await clients[0].create(name="start")
-    await asyncio.gather(
-        *(update(clients[number % 2], key.key_id, "name", name=f"n{number}") for number in range(AT_ONCE))
-    )
-    entries = await audit_of(clients[0], key.key_id)
-    assert {entry.after.name for entry in entries} == {"start", *(f"n{number}" for number in range(AT_ONCE))}
-    assert [entry.before for entry in entries[1:]] == [entry.after for entry in entries[:-1]]

@@ -268,7 +268,7 @@ async def test_a_redis_that_came_back_with_less_is_noticed_by_those_who_saw_more
         await other.create(a_record("k1"))
         await other.create(a_record("k2"))
         assert len(await seeing.changes_since(0, 10)) == 2
-        for name in ("meta", "log", "records", "order"):
+        for name in ("meta", "log", "audit", "records", "order"):
             await other._calls.command("DEL", f"{{less:auth}}:{name}")
         for number in range(3):
             await other.create(a_record(f"n{number}"))
@@ -309,6 +309,9 @@ async def test_a_watcher_that_was_away_is_told_of_a_server_that_may_lack_changes
         assert [change.revision for change in await store.changes_since(2, 10)] == [3, 4]
     other = await opened(server, "home")
     assert await other.revision() == changed.revision
+    entries = await other.audit_entries(before=0, limit=10)
+    assert [entry.key_id for entry in entries] == ["k3", "k2", "k1", "k0"]
+    assert [entry.revision for entry in entries] == [changed.revision, 3, 2, 1]
     for each in (store, other):
         await each.close()
     server.stop()

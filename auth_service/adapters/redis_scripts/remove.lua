@@ -1,7 +1,7 @@
 -- Removes a key for good, if it still is what the caller saw, with its indexes and its uses; logs that it is gone.
 -- KEYS: meta, log, audit, records, order, expiries, development, pepper_uses, owner, uses.
 -- ARGV: log size, audit log size, key_id, value before, code, stamp, pepper version, entry of the audit log.
--- Returns {outcome}; the outcome is 'done' or 'changed'.
+-- Returns {outcome, revision}; the outcome is 'done' or 'changed'.
 
 local key_id = ARGV[3]
 if redis.call('HGET', KEYS[4], key_id) ~= ARGV[4] then
@@ -18,4 +18,4 @@ if redis.call('HINCRBY', KEYS[8], ARGV[7], -1) <= 0 then
   redis.call('HDEL', KEYS[8], ARGV[7])
 end
 audit(KEYS[3], revision, ARGV[8], ARGV[2])
-return { 'done' }
+return { 'done', revision }

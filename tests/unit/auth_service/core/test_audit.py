@@ -20,6 +20,9 @@ BEFORE = a_record(revision=1)
         (BEFORE, replace(BEFORE, state=KeyState.REVOKED, state_reason="stolen"), AuditAction.REVOKED, "stolen"),
         (replace(BEFORE, state=KeyState.DISABLED, state_reason="lost"), BEFORE, AuditAction.ENABLED, ""),
         (BEFORE, replace(BEFORE, replaced_by="k2"), AuditAction.ROTATED, ""),
+        (replace(BEFORE, replaced_by="k2"), replace(BEFORE, replaced_by="k3"), AuditAction.ROTATED, ""),
+        (replace(BEFORE, replaced_by="k2"), replace(BEFORE, replaced_by="k2", name="x"), AuditAction.UPDATED, ""),
+        (replace(BEFORE, replaced_by="k2"), BEFORE, AuditAction.UPDATED, ""),
     ],
 )
 def test_what_was_done(before: KeyRecord | None, after: KeyRecord, action: AuditAction, reason: str) -> None:

@@ -142,7 +142,7 @@ def test_the_old_key_ends_with_its_grace_or_its_own_expiry(own_ms: int | None, g
     before = replace(RECORD, expire_ms=own_ms, development=True, replaces="k0", max_uses=3)
     turn = rotation(grace_ms)
     old, new = turn.applied(before)
-    assert old == replace(before, expire_ms=end_ms, replaced_by=turn.text.key_id)
+    assert old == replace(before, expire_ms=end_ms, own_expire_ms=own_ms, replaced_by=turn.text.key_id)
     assert PEPPERS.matches(new, turn.text.secret)
     assert new == replace(
         before,
@@ -165,7 +165,6 @@ def test_the_new_key_may_have_an_expiry_of_its_own() -> None:
         (replace(RECORD, state=KeyState.REVOKED), KeyRevokedError),
         (replace(RECORD, state=KeyState.DISABLED), KeyNotActiveError),
         (replace(RECORD, expire_ms=NOW_MS), KeyNotActiveError),
-        (replace(RECORD, replaced_by="k2", expire_ms=NOW_MS + 5), InvalidFieldError),
     ],
 )
 def test_only_a_good_key_can_be_rotated(record: KeyRecord, error: type[Exception]) -> None:
@@ -173,7 +172,19 @@ def test_only_a_good_key_can_be_rotated(record: KeyRecord, error: type[Exception
         rotation().applied(record)
 
 
-def test_rotating_again_never_lengthens_a_life() -> None:
-    in_grace = replace(RECORD, replaced_by="k2", expire_ms=NOW_MS + 5)
-    old, new = rotation(grace_ms=900, expire_ms=NOW_MS + 9999).applied(in_grace)
-    assert (old.expire_ms, new.expire_ms, new.replaced_by) == (NOW_MS + 5, NOW_MS + 9999, "")
+@pytest.mark.parametrize("own_ms", [None, NOW_MS + 9999])
+def test_rotating_again_never_lengthens_a_life(own_ms: int | None) -> None:
+    in_grace, first = rotation().applied(replace(RECORD, expire_ms=own_ms))
+    old, new = rotation(grace_ms=900).applied(in_grace)
+    assert old == replace(in_grace, replaced_by=new.key_id)
+    assert (old.expire_ms, new.expire_ms, first.expire_ms) == (NOW_MS + 500, own_ms, own_ms)
+    assert (new.replaced_by, new.replaces, new.own_expire_ms) == ("", "k1", None)
+    assert rotation(grace_ms=5).applied(old)[0].expire_ms == NOW_MS + 5
+
+
+@pytest.mark.parametrize("wanted_ms", [None, NOW_MS + 700])
+def test_an_expiry_that_is_set_after_a_rotation_is_the_keys_own(wanted_ms: int | None) -> None:
+    in_grace, _ = rotation().applied(replace(RECORD, expire_ms=NOW_MS + 9999))
+    patch = clean_patch(["expire_time"], replace(WANTED, expire_ms=wanted_ms), "", NOW_MS)
+    old, new = rotation(grace_ms=5000).applied(patch.applied(in_grace, NOW_MS))
+    assert (old.expire_ms, new.expire_ms) == (wanted_ms or NOW_MS + 5000, wanted_ms)
