@@ -39,6 +39,11 @@ class Contender:
         found = (name for outcome in self.outcomes for name in outcome.generator_was_the_limit)
         return list(dict.fromkeys(found))
 
+    @property
+    def generator_share(self) -> float:
+        """The share of one core of the generator, at most, in any round."""
+        return max((outcome.generator_share for outcome in self.outcomes), default=0.0)
+
     def samples(self, key: str) -> list[float]:
         """Return the figure of each round that had nothing wrong."""
         return [o.figures[key] for o in self.outcomes if key in o.figures and not o.faults]

@@ -45,5 +45,6 @@ def _contender(result: Result, contender: Contender) -> dict[str, Any]:
         },
         "faults": contender.faults,
         "generator_was_the_limit": contender.generator_was_the_limit,
+        "generator_share_of_a_core": contender.generator_share,
         "rounds": [outcome.details for outcome in contender.outcomes],
     }

@@ -57,6 +57,8 @@ def _remarks(result: Result) -> Iterator[str]:
         if contender.faults:
             yield f"  DELIVERIES WRONG in {sum(bool(o.faults) for o in contender.outcomes)} of {result.rounds} rounds"
             yield from (f"    {fault}" for fault in contender.faults[:_SHOWN_FAULTS])
+        if contender.generator_share:
+            yield f"  the load generator used {contender.generator_share:.0%} of a core at most"
         if contender.generator_was_the_limit:
             yield f"  the load generator may have been the limit: {', '.join(contender.generator_was_the_limit)}"
     for name, lack in result.absent.items():

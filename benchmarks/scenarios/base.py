@@ -63,12 +63,14 @@ class Outcome:
         details: More numbers, for the JSON file.
         faults: What was wrong with its deliveries; its figures count for nothing then.
         generator_was_the_limit: In which measurements the generator was busy or late.
+        generator_share: Of one core, in the measurement in which it was busiest.
     """
 
     figures: dict[str, float] = field(default_factory=dict)
     details: dict[str, object] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
     generator_was_the_limit: list[str] = field(default_factory=list)
+    generator_share: float = 0.0
 
     def take(self, name: str, measured: Measured) -> None:
         """Note the counts of a measurement and what was wrong in it."""
@@ -76,6 +78,7 @@ class Outcome:
         self.faults += [f"{name}: {fault}" for fault in run.faults]
         if run.generator_was_the_limit:
             self.generator_was_the_limit.append(name)
+        self.generator_share = max(self.generator_share, run.generator_share)
         self.details[name] = {
             "seconds": run.seconds,
             "sent": run.sent,

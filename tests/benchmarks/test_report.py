@@ -118,9 +118,10 @@ def test_the_table_shows_what_is_wrong_and_what_is_absent(result: Result) -> Non
 
 
 def test_the_limit_of_the_generator_is_told() -> None:
-    limited = Outcome(figures={"speed": 1.0}, generator_was_the_limit=["w1"])
+    limited = Outcome(figures={"speed": 1.0}, generator_was_the_limit=["w1"], generator_share=0.97)
     shown = table(run_rounds(SCENARIO, [_peer("only", limited)], 1, SMALL, say=lambda line: None), MACHINE)
     assert "the load generator may have been the limit: w1" in shown
+    assert "used 97% of a core" in shown
     assert "SMALL" in shown
 
 
