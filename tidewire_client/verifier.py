@@ -52,7 +52,7 @@ class KeyVerifier:
         stale_after_s: Silence of the watch after which cached verdicts are verified again, in seconds.
         outage_grace_s: How long keys known to be good go on while the auth service is away, in seconds.
         on_change: Called for each change of a key.
-        on_resync: Called when changes may have been missed.
+        on_resync: Called when changes up to a revision, which it is given, may have been missed.
         now: Returns seconds since the Unix epoch.
         monotonic: Returns seconds of a clock that never goes back.
     """
@@ -68,7 +68,7 @@ class KeyVerifier:
         stale_after_s: float = 5.0,
         outage_grace_s: float = 60.0,
         on_change: Callable[[KeyChanged], None] | None = None,
-        on_resync: Callable[[], None] | None = None,
+        on_resync: Callable[[int], None] | None = None,
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -240,7 +240,7 @@ class KeyVerifier:
         self.stats.resyncs += 1
         self._cache.clear(revision)
         if self._on_resync is not None:
-            self._on_resync()
+            self._on_resync(revision)
 
     def silent(self) -> None:
         """Ask over a new connection from now on: the one of the watch may lead nowhere."""

@@ -31,7 +31,7 @@ class KeyWatcher:
     def __init__(self) -> None:
         self.gateway: Gateway
         self._ending: dict[int, tuple[Connection, str, str]] = {}
-        self._waiting: dict[int, Connection] = {}
+        self._waiting: dict[int, tuple[Connection, int]] = {}
         self._endings = asyncio.Event()
         self._news = asyncio.Event()
 
@@ -39,16 +39,18 @@ class KeyWatcher:
         """Queue the connections of a key: to be ended if it is no longer good, else to be checked again."""
         connections = self.gateway.live_keys.changed(change.key_id)
         if change.code is VerdictCode.VALID:
-            self._check(connections)
+            self._check(connections, change.revision)
         else:
             self._end(connections, change.code.name)
 
-    def resync(self) -> None:
-        """Queue a check of everything: changes may have been missed."""
-        self._check(self.gateway.live_keys.all_changed())
+    def resync(self, revision: int) -> None:
+        """Queue a check of everything: changes up to this revision may have been missed."""
+        self._check(self.gateway.live_keys.all_changed(), revision)
 
-    def _check(self, connections: Iterable[Connection]) -> None:
-        self._waiting.update((connection.number, connection) for connection in connections)
+    def _check(self, connections: Iterable[Connection], revision: int) -> None:
+        for connection in connections:
+            _, waiting = self._waiting.get(connection.number, (connection, 0))
+            self._waiting[connection.number] = connection, max(revision, waiting)
         self._news.set()
 
     def _end(self, connections: Iterable[Connection], code: str) -> None:
@@ -85,18 +87,19 @@ class KeyWatcher:
             self._news.clear()
             while self._waiting:
                 group = [self._waiting.pop(number) for number in list(self._waiting)[:CHECK_AT_ONCE]]
-                done = await asyncio.gather(*map(self._checked, group))
-                undone = [connection for connection, is_done in zip(group, done, strict=True) if not is_done]
+                done = await asyncio.gather(*(self._checked(*each) for each in group))
+                undone = [each for each, is_done in zip(group, done, strict=True) if not is_done]
                 if undone:
-                    self._check(undone)
+                    for connection, revision in undone:
+                        self._check([connection], revision)
                     log.warning("memberships cannot be checked again yet", waiting=len(self._waiting))
                     await asyncio.sleep(RECHECK_RETRY_S)
                 await asyncio.sleep(0)
 
-    async def _checked(self, connection: Connection) -> bool:
+    async def _checked(self, connection: Connection, revision: int) -> bool:
         """Check one; say if that could be done."""
         try:
-            await self.gateway.live_keys.recheck(connection)
+            await self.gateway.live_keys.recheck(connection, revision)
         except ServiceAway:
             return False
         except Exception as exc:

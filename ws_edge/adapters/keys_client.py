@@ -64,4 +64,5 @@ def _verdict(verdict: Verdict) -> KeyVerdict:
         verdict.expire_time_s,
         verdict.missing,
         math.ceil(verdict.retry_after_s * 1000),
+        verdict.revision,
     )

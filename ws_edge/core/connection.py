@@ -70,6 +70,7 @@ class Connection:
         "expire_time_s",
         "facts",
         "guard",
+        "key_revision",
         "limits",
         "newest_verdict",
         "number",
@@ -101,6 +102,8 @@ class Connection:
         self.channels: dict[str, Membership] = {}
         self.facts: SessionFacts | None = None
         self.expire_time_s: float | None = None
+        # Of the auth service's store, when its key was last verified: every change up to it was considered.
+        self.key_revision = 0
         # On its key, while it is being let in: changes that come meanwhile are not forgotten.
         self.newest_verdict: KeyVerdict | None = None
         self.outbox: Outbox

@@ -53,6 +53,7 @@ class KeyTerms:
     def _take_over(self, connection: Connection, verdict: KeyVerdict) -> None:
         connection.limits = limits_of(verdict.limits, self._defaults)
         connection.expire_time_s = verdict.expire_time_s
+        connection.key_revision = max(connection.key_revision, verdict.revision)
 
 
 def limits_of(key: KeyLimits, defaults: ConnectionLimits) -> ConnectionLimits:

@@ -74,8 +74,16 @@ class LiveKeys:
         if connection.facts is not None and connection.facts.key_id == key_id:
             self._refuse(connection, _ending(code), None)
 
-    async def recheck(self, connection: Connection) -> None:
-        """Hold a connection to what its key allows now; raises ServiceAway: check again later."""
+    async def recheck(self, connection: Connection, revision: int) -> None:
+        """Hold a connection to what its key allows now, and tell it, if it was let in before the change.
+
+        Args:
+            connection: The connection.
+            revision: That of the change, in the auth service's store.
+
+        Raises:
+            ServiceAway: Nothing is known: check again later.
+        """
         who = connection.facts
         if who is None or connection.closed:
             return
@@ -85,12 +93,13 @@ class LiveKeys:
         if not verdict.allowed:
             self._refuse(connection, _ending(verdict.code), None)
             return
+        is_news = revision > connection.key_revision
         self._terms.renew(connection, verdict)
         for channel in list(connection.channels):
             decision = await self._keys.check(who.key_id, "join", channel, who.domain, who.workspace)
             if not decision.allowed and not connection.closed:
                 self._membership.expel(connection, channel, "permission_denied")
-        if connection.state is State.AUTHENTICATED:
+        if connection.state is State.AUTHENTICATED and is_news:
             connection.send_frame(
                 "auth_status", {"status": "authenticated", "message": "Permissions were checked again"}
             )

@@ -236,6 +236,7 @@ class KeyVerdict:
     expire_time_s: float | None = None
     missing: str = ""
     retry_after_ms: int = 0
+    revision: int = 0
 
     @property
     def allowed(self) -> bool:

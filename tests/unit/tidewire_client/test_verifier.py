@@ -43,7 +43,7 @@ class World:
             monotonic=lambda: self.monotonic_s,
         )
 
-    def resynced(self) -> None:
+    def resynced(self, revision: int) -> None:
         self.resyncs += 1
 
     async def watching(self) -> None:

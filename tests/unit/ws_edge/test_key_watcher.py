@@ -86,7 +86,7 @@ async def test_a_closing_does_not_wait_for_checks(world: World, watcher: KeyWatc
     goes = world.client("goes")
     await goes.connect("other")
     world.keys.away = ServiceAway("auth", timed_out=True)
-    watcher.resync()
+    watcher.resync(1)
     watcher.key_changed(changed(VerdictCode.DISABLED, "k2"))
     await until(lambda: goes.sink.close_code)
     goes.assert_error("key_disabled", 403, then=4000)
@@ -101,7 +101,7 @@ async def test_what_cannot_be_checked_is_checked_later(
     asked = []
     world.keys.before_answer = lambda: asked.append(1)
     world.keys.away = ServiceAway("auth", timed_out=False)
-    watcher.resync()
+    watcher.resync(1)
 
     async def asked_often() -> bool:
         return len(asked) >= 3

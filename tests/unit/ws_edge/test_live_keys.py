@@ -32,6 +32,8 @@ DENIED = [
     ("UNSPECIFIED", "invalid_key"),
     ("FORBIDDEN", "permission_denied"),
 ]
+# The revision of a change that came after a connection was let in.
+CHANGED = 1
 FAILED = Failed(FailureKind.UNAVAILABLE, "away", safe_to_repeat=True)
 
 
@@ -73,7 +75,7 @@ async def test_a_narrowed_key_loses_just_the_channels_it_may_no_longer_see() -> 
     await client.send("join_channel", {"channel": "lost"})
     client.frames()
     world.keys.denied.add(("join", "lost"))
-    await world.gateway.live_keys.recheck(client.connection)
+    await world.gateway.live_keys.recheck(client.connection, CHANGED)
     gone, status = client.frames()
     assert gone["type"] == "unsubscription_success"
     assert gone["data"]["channel"] == "lost"
@@ -91,7 +93,7 @@ async def test_a_recheck_closes_what_was_ended_in_the_dark(code: str, error_type
     client = await world.authenticated()
     world.keys.key = KeyVerdict(code, "k1")
     assert world.gateway.live_keys.all_changed() == [client.connection]
-    await world.gateway.live_keys.recheck(client.connection)
+    await world.gateway.live_keys.recheck(client.connection, CHANGED)
     assert world.gateway.live_keys.all_changed() == []
     client.assert_error(error_type, 403, then=4000)
 
@@ -101,7 +103,7 @@ async def test_a_recheck_without_the_auth_service_changes_nothing() -> None:
     client = await world.authenticated()
     world.keys.away = ServiceAway("auth", timed_out=False)
     with pytest.raises(ServiceAway):
-        await world.gateway.live_keys.recheck(client.connection)
+        await world.gateway.live_keys.recheck(client.connection, CHANGED)
     assert client.frames() == []
 
 
@@ -114,10 +116,10 @@ async def test_a_peer_that_goes_during_a_recheck() -> None:
         calls[goes_at] = lambda world=world, client=client: world.gateway.lost(client.connection)  # type: ignore[misc]
         steps = iter(calls)
         world.keys.before_answer = lambda steps=steps: next(steps)()  # type: ignore[misc]
-        await world.gateway.live_keys.recheck(client.connection)
+        await world.gateway.live_keys.recheck(client.connection, CHANGED)
         assert world.link.names().count("leave") == 0
     world.keys.before_answer = lambda: None
-    await world.gateway.live_keys.recheck(client.connection)
+    await world.gateway.live_keys.recheck(client.connection, CHANGED)
     assert client.frames() == []
 
 
@@ -128,7 +130,7 @@ async def test_a_session_that_does_not_open_during_a_recheck() -> None:
 
     async def fails(*args: Any, **kwargs: Any) -> None:
         world.keys.before_answer = lambda: setattr(client.connection, "facts", None)
-        await world.gateway.live_keys.recheck(client.connection)
+        await world.gateway.live_keys.recheck(client.connection, CHANGED)
         raise FrameError(ErrorType.UNAVAILABLE)
 
     world.link.open = fails  # type: ignore[method-assign]
@@ -140,7 +142,7 @@ async def test_a_session_that_does_not_open_during_a_recheck() -> None:
 async def test_a_recheck_of_whoever_has_no_key_any_more_does_nothing() -> None:
     world = World()
     client = world.client()
-    await world.gateway.live_keys.recheck(client.connection)
+    await world.gateway.live_keys.recheck(client.connection, CHANGED)
     assert client.types() == ["connection_established"]
 
 
@@ -165,7 +167,7 @@ async def test_a_changed_expiry_reaches_live_connections(change_s: float | None)
     client = await world.authenticated()
     new = None if change_s is None else until + change_s
     world.keys.key = KeyVerdict("VALID", "k1", expire_time_s=new)
-    await world.gateway.live_keys.recheck(client.connection)
+    await world.gateway.live_keys.recheck(client.connection, CHANGED)
     for moment in (until - 5, until, until + 20, until + 1_000_000):
         world.clock.seconds = moment
         ended = new is not None and moment >= new
@@ -176,7 +178,7 @@ async def test_changed_limits_reach_live_connections_and_what_is_used_up_stays_u
     world = World(limits=ConnectionLimits(frames_per_second=10, frames_burst=20, max_channels=5))
     client = await world.authenticated()
     world.keys.key = a_key(frames_per_second=1, frames_burst=2, bytes_per_second=500_000, max_channels=1)
-    await world.gateway.live_keys.recheck(client.connection)
+    await world.gateway.live_keys.recheck(client.connection, CHANGED)
     client.frames()
     assert client.connection.limits.bytes_per_second == 500_000
     for channel in ("a", "b"):
@@ -185,13 +187,13 @@ async def test_changed_limits_reach_live_connections_and_what_is_used_up_stays_u
     await client.send("ping")
     client.assert_error("rate_limited", 429)
     # Checked again without a change: nothing is given back.
-    await world.gateway.live_keys.recheck(client.connection)
+    await world.gateway.live_keys.recheck(client.connection, CHANGED)
     client.frames()
     await client.send("ping")
     client.assert_error("rate_limited", 429)
     # Back to what the edge allows: it fills up at that rate.
     world.keys.key = a_key()
-    await world.gateway.live_keys.recheck(client.connection)
+    await world.gateway.live_keys.recheck(client.connection, CHANGED)
     client.frames()
     assert client.connection.limits == ConnectionLimits(frames_per_second=10, frames_burst=20, max_channels=5)
     world.clock.seconds += 0.125
@@ -206,7 +208,7 @@ async def test_changed_limits_of_all_connections_of_a_key() -> None:
     clients = [await world.authenticated(name) for name in ("alice", "bob")]
     world.keys.key = a_key(key_frames_per_second=1, key_bytes_per_second=10_000)
     for client in clients:
-        await world.gateway.live_keys.recheck(client.connection)
+        await world.gateway.live_keys.recheck(client.connection, CHANGED)
         client.frames()
     for client in clients:
         await client.send("ping")
@@ -230,7 +232,7 @@ async def test_the_newest_verdict_is_the_one_that_a_connection_begins_with() -> 
 
     async def changed_meanwhile(*args: Any, **kwargs: Any) -> None:
         world.keys.key = replace(a_key(max_channels=7), expire_time_s=until)
-        await world.gateway.live_keys.recheck(client.connection)
+        await world.gateway.live_keys.recheck(client.connection, CHANGED)
         assert client.types() == ["connection_established"]
         await open_session(*args, **kwargs)
 
@@ -270,7 +272,7 @@ async def test_a_channel_that_is_lost_while_it_is_joined_shows_nothing() -> None
     await client.send("join_channel", {"channel": "room"})
     world.keys.denied.add(("join", "room"))
     for _ in range(2):
-        await world.gateway.live_keys.recheck(client.connection)
+        await world.gateway.live_keys.recheck(client.connection, CHANGED)
     client.frames()
     joined, left = world.link.waiting
     joined(Joined(Position(EPOCH, 5), True, None, [message(5)]))
@@ -290,7 +292,7 @@ async def test_a_channel_that_is_lost_while_its_join_fails() -> None:
     world.link.silent = True
     await client.send("join_channel", {"channel": "room"})
     world.keys.denied.add(("join", "room"))
-    await world.gateway.live_keys.recheck(client.connection)
+    await world.gateway.live_keys.recheck(client.connection, CHANGED)
     client.frames()
     joined, left = world.link.waiting
     joined(FAILED)
@@ -307,7 +309,7 @@ async def test_a_channel_that_is_lost_while_it_is_left(answer: Any) -> None:
     world.link.silent = True
     await client.send("leave_channel", {"channel": "room"})
     world.keys.denied.add(("join", "room"))
-    await world.gateway.live_keys.recheck(client.connection)
+    await world.gateway.live_keys.recheck(client.connection, CHANGED)
     client.frames()
     world.gateway.fanout.deliver("d/w/room", message(6))
     assert client.frames() == []
@@ -363,3 +365,15 @@ def test_limits_of_a_key_that_nobody_holds_change_nothing() -> None:
     registry = World().gateway.registry
     registry.retune("unknown", KeyLimits(key_frames_per_second=1), 0.0)
     assert registry.of_key("unknown") == []
+
+
+async def test_a_change_that_came_before_a_connection_was_let_in_is_no_news_to_it() -> None:
+    """Of a key that was made just now the edge may hear after its holder has connected."""
+    world = World()
+    world.keys.verdicts["good"] = KeyVerdict("VALID", "k1", revision=7)
+    client = await world.authenticated()
+    client.frames()
+    await world.gateway.live_keys.recheck(client.connection, 7)
+    assert client.frames() == []
+    await world.gateway.live_keys.recheck(client.connection, 8)
+    assert client.one()["type"] == "auth_status"
