@@ -46,3 +46,18 @@ async def test_the_only_copy_of_a_secret_is_not_lost_for_a_count_of_uses(fails: 
     assert PEPPERS.matches(await store.get(answer.key.key_id), parse(answer.api_key).secret)
     assert (answer.replaced.replaced_by, answer.replaced.use_count) == (answer.key.key_id, 0 if fails else 1)
     assert hub.wakes == 1
+
+
+async def test_what_was_used_is_shown_also_when_the_bound_is_gone() -> None:
+    store, uses = MemoryKeyStore(), MemoryUses()
+    record = await store.create(a_record(max_uses=5))
+    await uses.charge([record, record], 0)
+    administration = Administration(store, PEPPERS, FakeClock(), secrets.randbelow)
+    servicer = KeyAdminServicer(Everyone(), administration, uses, Hub())  # type: ignore[arg-type]
+    context: Any = None
+    request = admin_pb2.UpdateKeyRequest()
+    request.key.key_id = "k1"
+    request.update_mask.paths.append("max_uses")
+    assert (await servicer.UpdateKey(request, context)).key.use_count == 2
+    listed = await servicer.ListKeys(admin_pb2.ListKeysRequest(), context)
+    assert [(key.max_uses, key.use_count) for key in listed.keys] == [(0, 2)]
