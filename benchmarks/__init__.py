@@ -1,1 +1,1 @@
-"""Measurements of Tidewire, and of others on the same work."""
+"""Measurements of the real services, each with `python -m benchmarks.<name>`; `docs/benchmarks.md` has what they found."""
