@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import resource
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,6 +36,7 @@ def main(argv: Sequence[str]) -> int:
     if lack:
         sys.stderr.write(f"nothing can be measured: the load generator needs {lack}\n")
         return 1
+    _allow_many_files()
     machine = this_machine()
     results: list[Result] = []
     try:
@@ -48,6 +50,12 @@ def main(argv: Sequence[str]) -> int:
         json_file.write(results, machine, options.json)
         plot.write(results, machine, options.json.with_suffix(".svg"))
     return int(any(_ours_failed(result) for result in results))
+
+
+def _allow_many_files() -> None:
+    """Let servers open as many files as this machine allows; they inherit it."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _run(scenario: Scenario, options: argparse.Namespace) -> Result:

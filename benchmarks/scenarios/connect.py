@@ -32,7 +32,7 @@ def _connections(size: Size) -> int:
 
 def _measure(peer: Peer, size: Size) -> Outcome:
     with Generator() as warming:
-        # Clients of this run have other numbers, and with them the keys that are not known yet.
+        # With few of the keys: most of those that are measured are new to the server.
         warming.open([peer.subscriber(-1 - number, []) for number in range(_WARM_UP)], parallel=_PARALLEL)
     count = _connections(size)
     clients = [peer.subscriber(number, []) for number in range(count)]

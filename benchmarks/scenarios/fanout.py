@@ -14,7 +14,7 @@ from benchmarks.scenarios.rooms_of_members import fill
 
 _WINDOWS: Final = (1, 16)
 _MEMBERS: Final = (1_000, 10_000)
-_FEW_MEMBERS: Final = (100,)
+_FEW_MEMBERS: Final = (200,)
 # Files that a server may need besides its clients.
 _SPARE_FILES: Final = 200
 
