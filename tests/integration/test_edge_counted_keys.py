@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -32,62 +33,72 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         made.kill()
 
 
+@pytest.fixture(scope="module")
+def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A gateway whose edge waits for an answer of the auth service: it asks once, so each use is charged once."""
+    made = Gateway(tmp_path_factory.mktemp("patient"), edge={"auth-deadline-s": 30})
+    try:
+        made.start()
+        yield made
+        made.stop()
+    finally:
+        made.kill()
+
+
 @pytest.fixture
-async def admin(shared_gateway: Gateway) -> AsyncIterator[KeyAdmin]:
-    async with KeyAdmin(shared_gateway.auth.address, token=shared_gateway.service_token) as made:
+async def admin(patient: Gateway) -> AsyncIterator[KeyAdmin]:
+    async with KeyAdmin(patient.auth.address, token=patient.service_token) as made:
         yield made
 
 
-async def connected(gateway: Gateway, **more: Any) -> ProtocolClient:
-    return await ProtocolClient.open(Target.of(gateway), **more)
-
-
-async def test_a_connection_is_one_use(shared_gateway: Gateway, admin: KeyAdmin) -> None:
-    made = await admin.create("tests", ["*:*"], max_uses=1)
-    shared_gateway.canaries.add(made.api_key)
-    first, second = await connected(shared_gateway), await connected(shared_gateway)
-    workspace = new_name("w")
-    await first.authenticate(workspace, api_key=made.api_key)
-    await first.join("lobby")
-    await first.publish("lobby", "still good")
-    frame_id = await second.send_connect(workspace, api_key=made.api_key)
-    refused = await second.expect_error("permission_denied", 403, frame_id=frame_id)
-    assert "used up" in refused["data"]["message"]
-    await second.authenticate(workspace)
-    for client in (first, second):
+@asynccontextmanager
+async def connected(gateway: Gateway, **more: Any) -> AsyncIterator[ProtocolClient]:
+    """Open a connection, and close it at the end, whatever happens."""
+    client = await ProtocolClient.open(Target.of(gateway), **more)
+    try:
+        yield client
+    finally:
         await client.close()
 
 
-async def test_a_key_that_is_used_too_often_may_try_again_when_told(shared_gateway: Gateway, admin: KeyAdmin) -> None:
+async def test_a_connection_is_one_use(patient: Gateway, admin: KeyAdmin) -> None:
+    made = await admin.create("tests", ["*:*"], max_uses=1)
+    workspace = new_name("w")
+    async with connected(patient) as first, connected(patient) as second:
+        await first.authenticate(workspace, api_key=made.api_key)
+        await first.join("lobby")
+        await first.publish("lobby", "still good")
+        frame_id = await second.send_connect(workspace, api_key=made.api_key)
+        refused = await second.expect_error("permission_denied", 403, frame_id=frame_id)
+        assert "used up" in refused["data"]["message"]
+        await second.authenticate(workspace)
+
+
+async def test_a_key_that_is_used_too_often_may_try_again_when_told(patient: Gateway, admin: KeyAdmin) -> None:
     rate = VerificationRate(1, timedelta(hours=1))
     made = await admin.create("tests", ["*:*"], verification_rate=rate)
-    shared_gateway.canaries.add(made.api_key)
-    client = await connected(shared_gateway)
     workspace = new_name("w")
-    other = await connected(shared_gateway)
-    await other.authenticate(workspace, api_key=made.api_key)
-    frame_id = await client.send_connect(workspace, api_key=made.api_key)
-    refused = await client.expect_error("rate_limited", 429, frame_id=frame_id)
-    assert 0 < refused["data"]["retry_after_ms"] <= 3_600_000
-    await admin.update(made.key.key_id, verification_rate=None)
-    await client.authenticate(workspace, api_key=made.api_key)
-    answer = http(
-        "GET",
-        f"http://{shared_gateway.edge.address}/api/chat/threads?domain=tests&workspace={workspace}",
-        headers={"X-API-Key": made.api_key},
-    )
-    assert answer.status == 200
-    for one in (client, other):
-        await one.close()
+    async with connected(patient) as other, connected(patient) as client:
+        await other.authenticate(workspace, api_key=made.api_key)
+        frame_id = await client.send_connect(workspace, api_key=made.api_key)
+        refused = await client.expect_error("rate_limited", 429, frame_id=frame_id)
+        assert 0 < refused["data"]["retry_after_ms"] <= 3_600_000
+        await admin.update(made.key.key_id, verification_rate=None)
+        await client.authenticate(workspace, api_key=made.api_key)
+        answer = http(
+            "GET",
+            f"http://{patient.edge.address}/api/chat/threads?domain=tests&workspace={workspace}",
+            headers={"X-API-Key": made.api_key},
+        )
+        assert answer.status == 200
 
 
 async def test_failed_attempts_are_counted_by_the_address_that_the_proxy_tells(strict: Gateway) -> None:
     async def attempt(address: str) -> str:
-        client = await connected(strict, additional_headers={"X-Forwarded-For": f"203.0.113.99, {address}"})
-        frame_id = await client.send_connect("w", api_key=f"tw_live_{'0' * 16}_{'1' * 38}")
-        frame = await client.take("error", frame_id=frame_id)
-        await client.close()
-        return str(frame["data"]["error_type"])
+        async with connected(strict, additional_headers={"X-Forwarded-For": f"203.0.113.99, {address}"}) as client:
+            frame_id = await client.send_connect("w", api_key=f"tw_live_{'0' * 16}_{'1' * 38}")
+            frame = await client.take("error", frame_id=frame_id)
+            return str(frame["data"]["error_type"])
 
     attempts = [await attempt("192.0.2.1") for _ in range(ATTEMPTS + 1)]
     assert attempts == ["invalid_key"] * ATTEMPTS + ["rate_limited"]
