@@ -21,14 +21,22 @@ class LingeringClose(asyncio.Protocol):
 
     def __init__(self, transport: asyncio.Transport, wait_s: float) -> None:
         self.done = asyncio.Event()
+        self._transport = transport
         self._owner = transport.get_protocol()
-        self._timer = asyncio.get_running_loop().call_later(wait_s, transport.abort)
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(wait_s, transport.abort)
         transport.set_protocol(self)
         transport.resume_reading()
-        if transport.can_write_eof():
-            transport.write_eof()
+        # Not now: where many are let go at once, all are told why before the first of them is ended.
+        loop.call_soon(self._end_own_side)
+
+    def _end_own_side(self) -> None:
+        if self._transport.is_closing():
+            return
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
         else:  # TLS knows no half-closed connection: this says `close_notify`, and reads on until the peer does
-            transport.close()
+            self._transport.close()
 
     def data_received(self, data: bytes) -> None:
         """Drop what the peer sent before it knew."""

@@ -16,11 +16,14 @@ from ws_edge.adapters import key_watcher
 from ws_edge.adapters.key_watcher import KeyWatcher
 from ws_edge.core.ports import KeyVerdict, ServiceAway
 
-MANY = 2 * max(key_watcher.CHECK_AT_ONCE, key_watcher.END_AT_ONCE)
+# Smaller than in earnest, so that there are several groups of not so many connections.
+END_AT_ONCE = 200
+MANY = 2 * END_AT_ONCE
 
 
 @pytest.fixture
-def world() -> World:
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    monkeypatch.setattr(key_watcher, "END_AT_ONCE", END_AT_ONCE)
     return World(max_connections=2 * MANY)
 
 
@@ -61,7 +64,7 @@ async def test_many_connections_of_a_key_are_closed_in_groups(world: World, watc
     watcher.key_changed(changed(VerdictCode.REVOKED))
     assert all(client.sink.close_code is None for client in clients)
     turns = await until(lambda: all(client.sink.close_code == 4000 for client in clients))
-    assert turns >= MANY / key_watcher.END_AT_ONCE
+    assert turns >= MANY / END_AT_ONCE
     for client in clients:
         client.assert_error("key_revoked", 403, then=4000)
 
