@@ -32,7 +32,7 @@ _NODE_FOR_BENCHMARKS: Final = (ROOT / "benchmarks" / "peers" / "socketio_node",)
 
 def prepare() -> None:
     """Install what tests need and what is missing, where that is possible."""
-    _install(_FOR_TESTS, _NODE_FOR_TESTS, "tests that need it are skipped")
+    _install(_FOR_BENCHMARKS, (*_NODE_FOR_TESTS, *_NODE_FOR_BENCHMARKS), "tests that need it are skipped")
 
 
 def prepare_benchmarks() -> None:
