@@ -109,7 +109,7 @@ class Forgetful(System):
 async def test_a_store_that_forgets_is_found_out(tmp_path: Path) -> None:
     if shutil.which("redis-server") is None:
         skip_without("redis-server")
-    plan = Plan(clients=20, channels=4, seconds=9, kill_every_s=4, settle_s=5, seed=1)
+    plan = Plan(clients=20, channels=4, seconds=9, kill_every_s=4, told=True, seed=1)
     report = await run(plan, Forgetful(tmp_path))
     assert report.count("kill") == 2
     assert not report.passed

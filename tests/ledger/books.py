@@ -176,6 +176,11 @@ class ClientBook:
         here = self.connected and not self.unconfirmed
         return here and all(member.at_the_end() for member in self.members.values())
 
+    @property
+    def told(self) -> bool:
+        """Connected, and told of a channel that something is missing."""
+        return self.connected and any(member.unrecovered for member in self.members.values())
+
 
 class Books:
     """All channels and all clients of a run."""
@@ -198,3 +203,8 @@ class Books:
     @property
     def caught_up(self) -> bool:
         return all(client.caught_up for client in self.clients.values())
+
+    @property
+    def told(self) -> bool:
+        """Each client knows that something is missing."""
+        return all(client.told for client in self.clients.values())

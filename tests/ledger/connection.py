@@ -31,6 +31,7 @@ ANSWER_DEADLINE_S: Final = 30.0
 WELCOME_DEADLINE_S: Final = 8.0
 RETRY_AFTER_MS: Final = 100
 ACK_EVERY: Final = 16
+RESERVED: Final = ("*", "@")
 CONNECT: Final = "connect"
 JOIN: Final = "join-"
 
@@ -121,6 +122,8 @@ class Connection:
     def _on_subscription(self, frame: Frame) -> None:
         channel, at = frame["data"]["channel"], place_in(frame["data"])
         self._asked.answered(JOIN + channel)
+        if channel.startswith(RESERVED):
+            return  # news of broadcasts and the inbox, of which the ledger keeps no book
         member = self._book.members[channel]
         if not frame["data"]["recovered"]:
             member.not_recovered()

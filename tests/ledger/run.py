@@ -45,6 +45,7 @@ class Plan:
         freeze_s: Every second time they are frozen for so long instead; 0: never.
         cut: Fraction of the clients, and seconds; None: no cuts.
         settle_s: How long clients may take, after the end of publishing, until they have everything.
+        told: Whether they are done when each is connected and knows that it misses something, too: on a store that forgets.
     """
 
     clients: int = 200
@@ -57,6 +58,7 @@ class Plan:
     freeze_s: float = 0.0
     cut: tuple[float, float] | None = None
     settle_s: float = 60.0
+    told: bool = False
 
 
 class NobodyJoined(Exception):
@@ -184,7 +186,8 @@ class Run:
         """Wait until everybody has everything; return when that was, or None if it never was."""
         if isinstance(self._world, System):
             await self._chaos.raise_the_fallen(self._world.victims)
-        caught_up = await self._until(lambda: self._books.caught_up, self._plan.settle_s)
+        books, told = self._books, self._plan.told
+        caught_up = await self._until(lambda: books.caught_up or (told and books.told), self._plan.settle_s)
         return self._elapsed_s() if caught_up else None
 
     async def _until(self, condition: Callable[[], bool], deadline_s: float) -> bool:
