@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from auth_service.adapters.redis_records import to_body
-from auth_service.adapters.sqlite_keys import to_row
-from auth_service.adapters.sqlite_schema import MIGRATIONS
-from auth_service.adapters.store_redis import SCHEMA_VERSION, RedisKeyStore
-from auth_service.adapters.store_sqlite import SqliteKeyStore
+from auth_service.adapters.store_redis.records import to_body
+from auth_service.adapters.store_redis.store import SCHEMA_VERSION, RedisKeyStore
+from auth_service.adapters.store_sqlite.keys import to_row
+from auth_service.adapters.store_sqlite.schema import MIGRATIONS
+from auth_service.adapters.store_sqlite.store import SqliteKeyStore
 from auth_service.core.audit import AuditAction
 from auth_service.core.keys import KeyRecord
 from auth_service.core.ports import KeyStore

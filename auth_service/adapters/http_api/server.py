@@ -9,7 +9,7 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from auth_service.adapters import metrics
-from auth_service.adapters.http_errors import fault_response, refusal_response
+from auth_service.adapters.http_api.errors import fault_response, refusal_response
 from auth_service.core.errors import StoreUnavailableError
 from service_runtime.grpc_server import PortTakenError
 from service_runtime.http_logs import quiet_about_content

@@ -5,7 +5,7 @@ from typing import Final
 import grpc
 from aiohttp import hdrs, web
 
-from auth_service.adapters.grpc_errors import ERROR_DOMAIN, Fault, fault_of
+from auth_service.adapters.grpc_api.errors import ERROR_DOMAIN, Fault, fault_of
 from auth_service.core.external_authorization import CODE_HEADER, REALM
 
 _Code = grpc.StatusCode

@@ -12,10 +12,10 @@ from typing import Final
 
 from auth_service.adapters import audit_lines
 from auth_service.adapters.record_json import entry_from_text
-from auth_service.adapters.redis_calls import RedisCalls, stamp
-from auth_service.adapters.redis_master import Words
-from auth_service.adapters.redis_records import from_value, to_body
-from auth_service.adapters.redis_writes import Put, removal_arguments
+from auth_service.adapters.redis_access.calls import RedisCalls, stamp
+from auth_service.adapters.redis_access.master import Words
+from auth_service.adapters.store_redis.records import from_value, to_body
+from auth_service.adapters.store_redis.writes import Put, removal_arguments
 from auth_service.core.audit import SYSTEM, AuditEntry, entry_of_change, entry_of_removal
 from auth_service.core.errors import (
     AlreadyBootstrappedError,

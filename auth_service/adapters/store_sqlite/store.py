@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from auth_service.adapters import metrics
-from auth_service.adapters.sqlite_keys import SqliteKeys
-from auth_service.adapters.sqlite_schema import migrate
+from auth_service.adapters.store_sqlite.keys import SqliteKeys
+from auth_service.adapters.store_sqlite.schema import migrate
 from auth_service.core.audit import SYSTEM, AuditEntry
 from auth_service.core.errors import StoreUnavailableError
 from auth_service.core.keys import KeyRecord

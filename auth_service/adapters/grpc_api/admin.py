@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from tidewire.auth.v1 import admin_pb2, admin_pb2_grpc, keys_pb2
 
-from auth_service.adapters.admin_messages import (
+from auth_service.adapters.grpc_api.admin_messages import (
     audit_filter,
     entry_message,
     grace_of,
@@ -14,7 +14,7 @@ from auth_service.adapters.admin_messages import (
     new_expiry_of,
     request_of_key,
 )
-from auth_service.adapters.grpc_caller import Caller, Callers, unary
+from auth_service.adapters.grpc_api.caller import Caller, Callers, unary
 from auth_service.adapters.watch_hub import WatchHub
 from auth_service.core.administration import Administration
 from auth_service.core.callers import Group

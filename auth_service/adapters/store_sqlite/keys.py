@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from typing import Any, Final, TypeVar
 
-from auth_service.adapters.sqlite_audit import SqliteAudit
+from auth_service.adapters.store_sqlite.audit import SqliteAudit
 from auth_service.core.audit import AuditEntry, entry_of_change, entry_of_removal
 from auth_service.core.errors import (
     AlreadyBootstrappedError,

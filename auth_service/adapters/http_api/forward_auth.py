@@ -9,8 +9,8 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from auth_service.adapters.http_caller import HttpCallers
-from auth_service.adapters.http_errors import fault_response
+from auth_service.adapters.http_api.caller import HttpCallers
+from auth_service.adapters.http_api.errors import fault_response
 from auth_service.adapters.metrics import count_verdict
 from auth_service.core.callers import Group
 from auth_service.core.errors import CallerNotAllowedError, CallerUnknownError

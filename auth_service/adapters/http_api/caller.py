@@ -6,7 +6,7 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from auth_service.adapters.grpc_caller import Caller, Callers
+from auth_service.adapters.grpc_api.caller import Caller, Callers
 from auth_service.core.callers import Group
 from auth_service.core.errors import CallerUnknownError
 from service_runtime.grpc_channel import bearer_token

@@ -5,7 +5,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from auth_service.adapters.http_caller import HttpCallers
+from auth_service.adapters.http_api.caller import HttpCallers
 from auth_service.adapters.metrics import count_verdict
 from auth_service.core.callers import Group
 from auth_service.core.errors import InvalidFieldError

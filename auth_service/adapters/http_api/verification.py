@@ -7,8 +7,8 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 from tidewire.auth.v1 import auth_pb2
 
-from auth_service.adapters.grpc_messages import use_of, verdict_message
-from auth_service.adapters.http_caller import HttpCallers
+from auth_service.adapters.grpc_api.verdict_messages import use_of, verdict_message
+from auth_service.adapters.http_api.caller import HttpCallers
 from auth_service.adapters.metrics import count_verdict
 from auth_service.core.callers import Group
 from auth_service.core.errors import InvalidFieldError

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from auth_service.adapters.charge_queue import ChargeQueue, Order
-from auth_service.adapters.redis_calls import RedisCalls
+from auth_service.adapters.redis_access.calls import RedisCalls
 from auth_service.core.charging import EXCEEDED, Cells, Charge, cells_of, limited
 from auth_service.core.keys import KeyRecord
 from auth_service.core.verification import VerdictCode

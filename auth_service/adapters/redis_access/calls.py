@@ -11,7 +11,6 @@ import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from redis.asyncio.retry import Retry
@@ -19,8 +18,9 @@ from redis.backoff import NoBackoff
 from redis.exceptions import AskError, BusyLoadingError, MovedError, NoScriptError, RedisError
 
 from auth_service.adapters import metrics
-from auth_service.adapters.redis_connections import REFUSALS, Line, RedisConnections
-from auth_service.adapters.redis_master import RedisMaster, Words
+from auth_service.adapters.redis_access.connections import REFUSALS, Line, RedisConnections
+from auth_service.adapters.redis_access.master import RedisMaster, Words
+from auth_service.adapters.redis_access.scripts import script_texts
 from auth_service.core.errors import StoreUnavailableError
 from service_runtime.logs import get_logger
 from service_runtime.redis_address import Node, RedisAddress, Topology
@@ -39,22 +39,11 @@ LOADING_PAUSE_S: Final = 0.1
 _REPLICAS_SHARE: Final = 0.8
 _UNAVAILABLE: Final = "the key store did not answer; the call may be repeated"
 _FAULTS: Final = (RedisError, OSError, TimeoutError)
-_FOLDER: Final = Path(__file__).with_name("redis_scripts")
-# Scripts that write get the shared head before them; Redis refuses to begin one when it could not finish it.
-_WRITING: Final = ("put", "remove", "expire", "peppers", "confirm", "at_home", "charge", "rehash")
-_READING: Final = ("due", "page", "changes", "use_counts")
 
 # When the time of the call that is being made is over, by the event loop's clock.
 _ends_s: Final[ContextVar[float]] = ContextVar("_ends_s")
 
 log = get_logger("auth_service.store")
-
-
-def _texts() -> dict[str, bytes]:
-    head = (_FOLDER / "change_log.lua").read_bytes()
-    writing = {name: b"#!lua\n" + head + (_FOLDER / f"{name}.lua").read_bytes() for name in _WRITING}
-    reading = {name: b"#!lua flags=no-writes\n" + (_FOLDER / f"{name}.lua").read_bytes() for name in _READING}
-    return writing | reading
 
 
 def stamp() -> str:
@@ -78,7 +67,7 @@ class RedisCalls:
         self._timeout_s = timeout_s
         self._wait_replicas = wait_replicas
         self._waiting = 0
-        self._scripts = _texts()
+        self._scripts = script_texts()
         self._digests = {
             name: hashlib.sha1(text, usedforsecurity=False).hexdigest() for name, text in self._scripts.items()
         }

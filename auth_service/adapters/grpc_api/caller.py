@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 import grpc
 
-from auth_service.adapters.grpc_errors import end_with
+from auth_service.adapters.grpc_api.errors import end_with
 from auth_service.core.callers import Certificates, Group
 from auth_service.core.errors import CallerNotAllowedError, CallerUnknownError
 from auth_service.core.verification import Use

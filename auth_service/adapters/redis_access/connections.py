@@ -17,7 +17,7 @@ from redis.exceptions import (
     TryAgainError,
 )
 
-from auth_service.adapters.redis_master import RedisMaster, Words, call
+from auth_service.adapters.redis_access.master import RedisMaster, Words, call
 from service_runtime.redis_address import Node, RedisAddress, Topology
 from service_runtime.redis_facts import RedisFacts, read_facts
 

@@ -12,7 +12,7 @@ from google.rpc import code_pb2
 from tidewire.envoy.v3 import external_auth_pb2 as envoy_pb2
 from tidewire.envoy.v3 import external_auth_pb2_grpc
 
-from auth_service.adapters.grpc_caller import Caller, Callers, unary
+from auth_service.adapters.grpc_api.caller import Caller, Callers, unary
 from auth_service.adapters.metrics import count_verdict
 from auth_service.core.callers import Group
 from auth_service.core.external_authorization import (

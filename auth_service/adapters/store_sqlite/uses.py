@@ -6,7 +6,7 @@ from functools import partial
 from typing import Final
 
 from auth_service.adapters.charge_queue import ChargeQueue, Order
-from auth_service.adapters.store_sqlite import SqliteKeyStore
+from auth_service.adapters.store_sqlite.store import SqliteKeyStore
 from auth_service.core.charging import UNUSED, Charge, Uses, charge
 from auth_service.core.keys import KeyRecord
 

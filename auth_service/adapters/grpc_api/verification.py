@@ -5,9 +5,9 @@ from contextlib import aclosing
 
 from tidewire.auth.v1 import auth_pb2, auth_pb2_grpc
 
-from auth_service.adapters.grpc_caller import Caller, Callers, Context, unary
-from auth_service.adapters.grpc_errors import end_with
-from auth_service.adapters.grpc_messages import CODES, use_of, verdict_message
+from auth_service.adapters.grpc_api.caller import Caller, Callers, Context, unary
+from auth_service.adapters.grpc_api.errors import end_with
+from auth_service.adapters.grpc_api.verdict_messages import CODES, use_of, verdict_message
 from auth_service.adapters.metrics import CACHE_HITS, count_verdict
 from auth_service.adapters.watch_hub import Event, Reached, WatchHub
 from auth_service.core.callers import Group

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from auth_service.adapters.record_json import entry_to_text
-from auth_service.adapters.redis_calls import stamp
-from auth_service.adapters.redis_master import Words
-from auth_service.adapters.redis_records import from_value, to_body
+from auth_service.adapters.redis_access.calls import stamp
+from auth_service.adapters.redis_access.master import Words
+from auth_service.adapters.store_redis.records import from_value, to_body
 from auth_service.core.audit import AuditEntry, entry_of_change
 from auth_service.core.keys import KeyRecord
 from auth_service.core.verification import VerdictCode, standing
