@@ -11,9 +11,11 @@ from dataclasses import replace
 from typing import Final
 
 from auth_service.adapters import audit_lines
-from auth_service.adapters.record_json import entry_from_text
 from auth_service.adapters.redis_access.calls import RedisCalls, stamp
 from auth_service.adapters.redis_access.master import Words
+from auth_service.adapters.store_redis.audit import RedisAudit
+from auth_service.adapters.store_redis.change_log import RedisChangeLog
+from auth_service.adapters.store_redis.expiry_log import RedisExpiryLog
 from auth_service.adapters.store_redis.records import from_value, to_body
 from auth_service.adapters.store_redis.writes import Put, removal_arguments
 from auth_service.core.audit import SYSTEM, AuditEntry, entry_of_change, entry_of_removal
@@ -22,18 +24,14 @@ from auth_service.core.errors import (
     KeyExistsError,
     KeyNotFoundError,
     PepperError,
-    RevisionGoneError,
     StoreUnavailableError,
 )
 from auth_service.core.keys import KeyRecord, same_hash
 from auth_service.core.ports import Change, KeyPage, RecordChange, RecordRotation
-from auth_service.core.verification import VerdictCode, standing
 from service_runtime.redis_address import RedisAddress
 
 # What `change_log.lua` writes.
-SCHEMA_VERSION: Final = 2
-# Expiries logged by one script at most, so that others do not wait long.
-_EXPIRIES_AT_ONCE: Final = 500
+SCHEMA_VERSION: Final = 3
 # Canaries of services that have ended go after this time.
 _CANARY_MS: Final = 60_000
 
@@ -63,16 +61,19 @@ class RedisKeyStore:
         self._change_log_size = change_log_size
         self._audit_log_size = audit_log_size
         self._prefix = f"{{{namespace}:auth}}:"
-        self._meta, self._log, self._audit = self._key("meta"), self._key("log"), self._key("audit")
+        self._meta, self._log = self._key("meta"), self._key("log")
         self._calls = RedisCalls(address, [self._meta, self._log], timeout_s=timeout_s, wait_replicas=wait_replicas)
+        self._changes = RedisChangeLog(self._calls, meta=self._meta, log=self._log)
+        self._audit = RedisAudit(self._calls, log=self._key("audit"), by_key=self._key("audit_by_key"))
         self._records, self._order = self._key("records"), self._key("order")
         self._expiries, self._development = self._key("expiries"), self._key("development")
+        self._expiry_log = RedisExpiryLog(
+            self._calls, [self._meta, self._log, self._records, self._expiries], log_size=change_log_size
+        )
         self._pepper_uses, self._peppers = self._key("pepper_uses"), self._key("peppers")
         self._canary = self._key(f"canary:{stamp()}")
         # Changes made here wait for each other, so that only those of other processes can come between.
         self._changing = asyncio.Lock()
-        # The last revision that was told from here, and its stamp in the log.
-        self._told = (0, b"")
 
     @property
     def calls(self) -> RedisCalls:
@@ -98,6 +99,7 @@ class RedisKeyStore:
                     f"the key store {self._calls.where} has schema version {int(schema)}, this service knows"
                     f" {SCHEMA_VERSION} at most: it was made by a later version"
                 )
+            await self._audit.index_older(self._meta, self._log)
         except StoreUnavailableError:
             await self.close()
             raise
@@ -131,13 +133,9 @@ class RedisKeyStore:
         """Remove a key for good."""
         await self._calls.within_deadline(self._delete(key_id, actor, reason, now_ms))
 
-    async def audit_entries(self, *, before: int, limit: int) -> Sequence[AuditEntry]:
+    async def audit_entries(self, *, before: int, limit: int, key_id: str = "") -> Sequence[AuditEntry]:
         """Read the audit log."""
-        start = f"({before}-0" if before else "+"
-        found = await self._calls.within_deadline(
-            self._calls.command("XREVRANGE", self._audit, start, "-", "COUNT", limit)
-        )
-        return [entry_from_text(_fields_of(pairs)[b"entry"], _revision_of(entry_id)) for entry_id, pairs in found]
+        return await self._calls.within_deadline(self._audit.read(before, limit, key_id))
 
     async def list_keys(self, *, after: int, limit: int, owner: str) -> KeyPage:
         """Read a page of keys."""
@@ -155,34 +153,15 @@ class RedisKeyStore:
 
     async def revision(self) -> int:
         """Return the revision of the last change."""
-        last, stamp = await self._calls.within_deadline(self._calls.command("HMGET", self._meta, "revision", "stamp"))
-        self._told = (int(last or 0), stamp or b"")
-        return self._told[0]
+        return await self._calls.within_deadline(self._changes.revision())
 
     async def changes_since(self, revision: int, limit: int) -> Sequence[Change]:
         """Return changes after a revision."""
-        last, last_stamp, oldest, entries = await self._calls.within_deadline(
-            self._calls.script("changes", [self._meta, self._log], [revision, limit + 1])
-        )
-        current = int(last)
-        if revision > current:
-            raise RevisionGoneError(revision, f"never given out; the last one is {current}")
-        if revision < (_revision_of(oldest) - 1 if oldest else current):
-            raise RevisionGoneError(revision, f"the log of changes begins at {oldest.decode() or 'no entry'}")
-        found = [(_revision_of(entry_id), _fields_of(pairs)) for entry_id, pairs in entries]
-        stamps = {number: fields[b"stamp"] for number, fields in found} | {current: last_stamp}
-        self._assert_same_log(revision, stamps)
-        wanted = [(number, fields) for number, fields in found if number > revision][:limit]
-        if wanted and wanted[-1][0] >= self._told[0]:
-            self._told = (wanted[-1][0], wanted[-1][1][b"stamp"])
-        return [
-            Change(number, fields[b"key_id"].decode(), VerdictCode(fields[b"code"].decode()))
-            for number, fields in wanted
-        ]
+        return await self._calls.within_deadline(self._changes.since(revision, limit))
 
     async def record_expiries(self, now_ms: int) -> int | None:
         """Log expiries that have passed."""
-        return await self._calls.within_deadline(self._record_expiries(now_ms))
+        return await self._calls.within_deadline(self._expiry_log.record(now_ms))
 
     async def check_peppers(self, fingerprints: Mapping[int, str]) -> None:
         """Hold the peppers against those of the store."""
@@ -259,7 +238,7 @@ class RedisKeyStore:
 
     async def _put(self, *puts: Put, actor: str, first: bool = False) -> list[KeyRecord] | None:
         """Store records if each still is what was read; return them with their revisions, or None if one is not."""
-        names = [self._meta, self._log, self._audit, self._records, self._order]
+        names = [self._meta, self._log, *self._audit.names, self._records, self._order]
         names += [self._expiries, self._development, self._pepper_uses]
         arguments: list[Words] = [self._change_log_size, self._audit_log_size, int(first)]
         for put in puts:
@@ -291,24 +270,13 @@ class RedisKeyStore:
         indexes = [self._order, self._expiries, self._development, self._pepper_uses, self._owner(record.owner)]
         outcome, *revision = await self._calls.change(
             "remove",
-            [self._meta, self._log, self._audit, self._records, *indexes, self._key(f"uses:{record.key_id}")],
+            [self._meta, self._log, *self._audit.names, self._records, *indexes, self._key(f"uses:{record.key_id}")],
             [self._change_log_size, self._audit_log_size, *removal_arguments(value, entry)],
         )
         if outcome != b"done":
             return False
         audit_lines.tell(replace(entry, revision=int(revision[0])))
         return True
-
-    async def _record_expiries(self, now_ms: int) -> int | None:
-        next_ms, *due = await self._calls.script("due", [self._expiries, self._records], [now_ms, _EXPIRIES_AT_ONCE])
-        if not due:
-            return int(next_ms) if next_ms else None
-        arguments: list[str | bytes | int] = [self._change_log_size]
-        for key_id, value in zip(due[::2], due[1::2], strict=True):
-            code = standing(from_value(value) if value else None, now_ms)
-            arguments += [key_id, value, code.value, stamp()]
-        left = await self._calls.script("expire", [self._meta, self._log, self._records, self._expiries], arguments)
-        return int(left[0]) if left else None
 
     async def _confirmed(self, key_id: str, value: bytes) -> bool:
         """Return whether a record is still what was read, and replicas have it; no value: there is none.
@@ -330,23 +298,8 @@ class RedisKeyStore:
         value: bytes | None = await self._calls.command("HGET", self._records, key_id)
         return value
 
-    def _assert_same_log(self, revision: int, stamps: Mapping[int, bytes]) -> None:
-        """Refuse a log that is not the one that was told from: Redis came back with less, and went on from there."""
-        told, stamp = self._told
-        if revision == told and stamps.get(told, stamp) != stamp:
-            self._told = (0, b"")
-            raise RevisionGoneError(revision, "the log of changes was replaced")
-
     def _key(self, name: str) -> str:
         return self._prefix + name
 
     def _owner(self, owner: str) -> str:
         return self._key(f"owner:{owner}")
-
-
-def _revision_of(entry_id: bytes) -> int:
-    return int(entry_id.partition(b"-")[0])
-
-
-def _fields_of(pairs: Sequence[bytes]) -> dict[bytes, bytes]:
-    return dict(zip(pairs[::2], pairs[1::2], strict=True))

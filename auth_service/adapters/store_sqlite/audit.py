@@ -9,10 +9,9 @@ from auth_service.core.audit import AuditEntry
 
 # The log is cut back once in so many entries: counting them takes a while.
 _CUT_EVERY: Final = 64
-_READ: Final = (
-    "SELECT revision, time_ms, actor, action, key_id, reason, before, after FROM audit"
-    " WHERE revision < ? ORDER BY revision DESC LIMIT ?"
-)
+_COLUMNS: Final = "revision, time_ms, actor, action, key_id, reason, before, after"
+_READ: Final = f"SELECT {_COLUMNS} FROM audit WHERE revision < ? ORDER BY revision DESC LIMIT ?"  # noqa: S608 - our own names
+_READ_KEY: Final = f"SELECT {_COLUMNS} FROM audit WHERE key_id = ? AND revision < ? ORDER BY revision DESC LIMIT ?"  # noqa: S608
 _CUT: Final = "DELETE FROM audit WHERE revision <= (SELECT revision FROM audit ORDER BY revision DESC LIMIT 1 OFFSET ?)"
 _NO_END: Final = 2**63 - 1
 
@@ -48,6 +47,8 @@ class SqliteAudit:
         for entry in entries if stored else ():
             audit_lines.tell(entry)
 
-    def read(self, before: int, limit: int) -> list[AuditEntry]:
-        """Read entries of revisions below `before` (0: all), newest first."""
-        return [entry_of_row(*row) for row in self._db.execute(_READ, (before or _NO_END, limit))]
+    def read(self, before: int, limit: int, key_id: str) -> list[AuditEntry]:
+        """Read entries of revisions below `before` (0: all), newest first, of one key or (empty) of all."""
+        bounds = (before or _NO_END, limit)
+        rows = self._db.execute(_READ_KEY, (key_id, *bounds)) if key_id else self._db.execute(_READ, bounds)
+        return [entry_of_row(*row) for row in rows]

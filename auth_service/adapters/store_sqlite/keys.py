@@ -122,9 +122,9 @@ class SqliteKeys:
             revision = self._log(key_id, VerdictCode.NOT_FOUND)
             self._audit.add(replace(entry_of_removal(before, actor, reason, now_ms), revision=revision))
 
-    def audit_entries(self, before: int, limit: int) -> list[AuditEntry]:
-        """Read the audit log, newest first."""
-        return self._audit.read(before, limit)
+    def audit_entries(self, before: int, limit: int, key_id: str) -> list[AuditEntry]:
+        """Read the audit log, newest first, of one key or (empty) of all."""
+        return self._audit.read(before, limit, key_id)
 
     def list_keys(self, after: int, limit: int, owner: str) -> KeyPage:
         """Read a page of keys, oldest first."""

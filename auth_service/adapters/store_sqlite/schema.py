@@ -72,6 +72,9 @@ MIGRATIONS: Final = (
     """
     ALTER TABLE keys ADD COLUMN own_expire_ms INTEGER;
     """,
+    """
+    CREATE INDEX audit_by_key ON audit (key_id, revision);
+    """,
 )
 
 

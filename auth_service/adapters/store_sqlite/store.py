@@ -99,9 +99,9 @@ class SqliteKeyStore:
         """Remove a key for good."""
         await self._call(lambda: self._writer.delete(key_id, actor, reason, now_ms))
 
-    async def audit_entries(self, *, before: int, limit: int) -> Sequence[AuditEntry]:
+    async def audit_entries(self, *, before: int, limit: int, key_id: str = "") -> Sequence[AuditEntry]:
         """Read the audit log."""
-        return await self._call(lambda: self._writer.audit_entries(before, limit))
+        return await self._call(lambda: self._writer.audit_entries(before, limit, key_id))
 
     async def list_keys(self, *, after: int, limit: int, owner: str) -> KeyPage:
         """Read a page of keys."""

@@ -5,8 +5,8 @@ from typing import Final
 
 FOLDER: Final = Path(__file__).parent
 # Scripts that write get the shared head before them; Redis refuses to begin one when it could not finish it.
-_WRITING: Final = ("put", "remove", "expire", "peppers", "confirm", "at_home", "charge", "rehash")
-_READING: Final = ("due", "page", "changes", "use_counts")
+_WRITING: Final = ("put", "remove", "expire", "peppers", "confirm", "at_home", "charge", "rehash", "index_audit")
+_READING: Final = ("due", "page", "changes", "audit_page", "use_counts")
 
 
 def script_texts() -> dict[str, bytes]:

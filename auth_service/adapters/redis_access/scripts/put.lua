@@ -1,13 +1,13 @@
 -- Makes or changes keys, all of them or none, if each still is what the caller saw: record, indexes, revision, log entries.
--- KEYS: meta, log, audit, records, order, expiries, development, pepper_uses; then for each key: owner before, owner after.
+-- KEYS: meta, log, audit, audit_by_key, records, order, expiries, development, pepper_uses; then for each key: owner before, owner after.
 -- ARGV: log size, audit log size, '1' for the first admin key; then for each key:
 --       key_id, value before ('' for a new key), body after, code, stamp, expiry (milliseconds, 'keep', or '' for none to be
 --       logged), '1' for a development key, pepper version before ('' for a new key) and after, entry of the audit log.
 -- Returns {outcome, revision, ...}; the outcome is 'done', 'changed' (one is not what was seen) or 'bootstrapped'.
 
-local FIXED_KEYS, KEYS_EACH, FIXED_ARGS, ARGS_EACH = 8, 2, 3, 10
-local META, AUDIT, RECORDS, ORDER, EXPIRIES, DEVELOPMENT, PEPPER_USES =
-  KEYS[1], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local FIXED_KEYS, KEYS_EACH, FIXED_ARGS, ARGS_EACH = 9, 2, 3, 10
+local META, AUDIT, AUDIT_BY_KEY, RECORDS, ORDER, EXPIRIES, DEVELOPMENT, PEPPER_USES =
+  KEYS[1], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9]
 
 local function index(key_id, is_new, owner_before, owner_after)
   if is_new then
@@ -62,7 +62,7 @@ for at = 0, count - 1 do
   plan_expiry(key_id, ARGV[arg + 6])
   redis.call(ARGV[arg + 7] == '1' and 'SADD' or 'SREM', DEVELOPMENT, key_id)
   count_pepper(ARGV[arg + 8], ARGV[arg + 9])
-  audit(AUDIT, revision, ARGV[arg + 10], ARGV[2])
+  audit(AUDIT, AUDIT_BY_KEY, revision, ARGV[arg + 10], ARGV[2])
   answer[at + 2] = revision
 end
 return answer
