@@ -45,16 +45,8 @@ class EdgeWebSocket(web.WebSocketResponse):
             decode_text=False,
             timeout=CLOSE_WAIT_S,
         )
-        self.on_fault: Callable[[int], None] = _ignore
+        self.on_fault: Callable[[int], None] = lambda code: None
         self.ended_by_owner = False
-
-    def let_go(self) -> None:
-        """Forget the owner, and how the connection broke: else all of them would hold each other."""
-        self.on_fault = _ignore
-        problem = self.exception()
-        if problem is not None:
-            problem.__context__ = None
-            problem.__traceback__ = None
 
     async def close(self, *, code: int = WSCloseCode.OK, message: bytes = b"", drain: bool = True) -> bool:
         """Close; for a fault that aiohttp found in what the peer sent, the owner does it."""
@@ -156,7 +148,6 @@ class WebSocketEndpoint:
             timer.cancel()
             self._gateway.lost(connection)
             await sink.closed()
-            socket.let_go()
         return socket
 
     async def _read(self, socket: EdgeWebSocket, connection: Connection) -> None:
@@ -180,10 +171,6 @@ class WebSocketEndpoint:
             self._gateway.too_big(connection)
         else:
             self._gateway.malformed(connection)
-
-
-def _ignore(code: int) -> None:
-    """Whom a fault would be told is not there."""
 
 
 def _refused(status: int, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
