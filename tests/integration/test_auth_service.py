@@ -30,6 +30,7 @@ from tests.support.auth_client import (
     refused,
     state_name,
 )
+from tests.support.key_admin import ACTS_WITHIN_S
 from tests.support.processes import ROOT, ServiceProcess
 from tests.support.waiting import eventually
 
@@ -512,13 +513,13 @@ async def test_every_change_is_told_with_what_it_means(client: AuthClient) -> No
         ]
 
 
-async def test_a_revocation_is_told_within_a_second(client: AuthClient) -> None:
+async def test_a_revocation_is_told_at_once(client: AuthClient) -> None:
     key, _ = await client.create()
     async with client.watch(key.revision) as watch:
         started_s = time.monotonic()
         await client.revoke(key.key_id)
         assert await watch.changes(1) == [(key.key_id, "REVOKED")]
-        assert time.monotonic() - started_s < 1.0
+        assert time.monotonic() - started_s < ACTS_WITHIN_S
 
 
 async def test_a_watcher_that_comes_back_is_told_what_it_missed(client: AuthClient) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.key_admin import KeyAdmin, MadeKey
+from tests.support.key_admin import ACTS_WITHIN_S, KeyAdmin, MadeKey
 from tests.support.processes import ServiceProcess
 from tests.support.protocol_client import Clients, ProtocolClient, assert_frame
 from tests.support.services import Gateway
@@ -17,7 +17,6 @@ from tests.support.target import Target
 
 pytestmark = pytest.mark.integration
 
-ACTS_WITHIN_S = 3.0
 GRACE_S = 1.5
 LIFE_S = 1.5
 
