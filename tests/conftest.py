@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.key_admin import KeyAdmin, MadeKey
 from tests.support.protocol_client import Clients
@@ -20,7 +21,12 @@ PATIENCE_S = 20
 
 
 def pytest_configure() -> None:
-    """Have processes that tests start end by signals, also when whoever runs the tests ignores them (`nohup`, `&`)."""
+    """Have processes that tests start end by signals, also when whoever runs the tests ignores them (`nohup`, `&`).
+
+    An example that takes long on a machine that does much else is no finding: no test of examples is timed.
+    """
+    settings.register_profile("tidewire", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("tidewire")
     for number, action in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, action)

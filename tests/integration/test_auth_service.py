@@ -497,7 +497,7 @@ async def test_a_watch_begins_with_a_checkpoint_and_goes_on_with_them(client: Au
 async def test_every_change_is_told_with_what_it_means(client: AuthClient) -> None:
     async with client.watch(await client.revision()) as watch:
         key, _ = await client.create()
-        short, _ = await client.create(expires_in_s=0.6)
+        short, _ = await client.create(expires_in_s=2)
         await client.disable(key.key_id)
         await client.enable(key.key_id)
         await client.disable(key.key_id)
