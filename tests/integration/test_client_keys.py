@@ -106,7 +106,7 @@ async def test_a_wrong_change_names_the_field(admin: KeyAdmin, key: CreatedKey) 
     assert (await admin.get(key.key.key_id)).owner == key.key.owner
 
 
-async def test_a_narrowed_key_acts_within_a_second(shared_gateway: Gateway, admin: KeyAdmin, key: CreatedKey) -> None:
+async def test_a_narrowed_key_acts_at_once(shared_gateway: Gateway, admin: KeyAdmin, key: CreatedKey) -> None:
     async with verifying(shared_gateway) as verifier:
         asked = {"action": "join", "channel": "lobby"}
         assert (await verifier.verify(key.api_key, **asked)).allowed
