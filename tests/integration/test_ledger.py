@@ -47,7 +47,7 @@ async def test_every_process_and_redis_is_killed(tmp_path: Path) -> None:
     if shutil.which("redis-server") is None:
         skip_without("redis-server")
     size = Size(edges=3, sessions=2, auths=2, store="redis")
-    plan = Plan(seconds=60, kill_every_s=5, at_once=2, seed=random.randrange(1_000_000))
+    plan = Plan(seconds=60, kill_every_s=5, seed=random.randrange(1_000_000))
     report = await run(plan, System(tmp_path, size))
     check(report)
     killed = report.totals()["killed"]
@@ -61,7 +61,7 @@ async def test_every_process_and_redis_is_killed(tmp_path: Path) -> None:
 @pytest.mark.timeout(200)
 async def test_one_process_of_each_on_sqlite_is_killed(tmp_path: Path) -> None:
     size = Size(edges=1, sessions=1, auths=1, store="sqlite")
-    plan = Plan(seconds=30, kill_every_s=5, at_once=2, seed=random.randrange(1_000_000))
+    plan = Plan(seconds=30, kill_every_s=5, seed=random.randrange(1_000_000))
     report = await run(plan, System(tmp_path, size))
     check(report)
     assert len(report.totals()["killed"]) == size.edges + size.sessions + size.auths, "each was killed"
@@ -77,7 +77,7 @@ async def test_connections_are_cut_in_the_middle_of_a_frame(tmp_path: Path) -> N
     report = await run(plan, System(tmp_path, size, DOORS))
     check(report)
     assert report.proxy is not None
-    assert report.count("cut") >= 3
+    assert report.count("cut") >= 2
     assert report.count("swallow") >= 1
     assert report.proxy.cut_in_mid_chunk >= plan.clients // 4, "cuts came in the middle"
     assert report.proxy.swallowed_bytes > 0
