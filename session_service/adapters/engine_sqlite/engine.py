@@ -1,8 +1,8 @@
 """The embedded engine: one SQLite file, one writer thread, one reader thread.
 
-What a tick of the event loop appends is handed over together (`hand_over`); what comes while a commit runs makes the next
-group. Answers come back with one call into the loop a group. The listener's subscriptions live on the loop's side: since
-answers come in the order of the ops, what stands behind a `Subscribe` is exactly what comes after its position.
+What a tick of the event loop appends is handed over together; what comes while a commit runs makes the next group. Answers
+come back with one call into the loop a group. The listener's subscriptions live on the loop's side: since answers come in
+the order of the ops, what stands behind a `Subscribe` is exactly what comes after its position.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from service_runtime.logs import get_logger
 from session_service.adapters.ack_values import AckKey, AckValue
 from session_service.adapters.engine_sqlite import reader as queries
 from session_service.adapters.engine_sqlite.file import FileLock
-from session_service.adapters.engine_sqlite.hand_over import HandOver
 from session_service.adapters.engine_sqlite.ops import (
     Append,
     CreateThread,
@@ -30,6 +29,7 @@ from session_service.adapters.engine_sqlite.ops import (
     WriterSettings,
 )
 from session_service.adapters.engine_sqlite.reader import Reader
+from session_service.adapters.engine_sqlite.writer import Writer
 from session_service.adapters.metrics_prometheus import EngineMetrics
 from session_service.core.errors import EngineTimeout, EngineUnavailable, LimitExceeded, SessionError
 from session_service.core.model import (
@@ -76,7 +76,7 @@ class SqliteEngine:
         metrics: EngineMetrics,
     ) -> None:
         self._lock = FileLock(path)
-        self._hand_over = HandOver(path, settings, self._finish)
+        self._writer = Writer(path, settings, self._from_writer)
         self._reader = Reader(path, timeout_s)
         self._timeout_s = timeout_s
         self._max_pending = max_pending
@@ -86,6 +86,7 @@ class SqliteEngine:
         self._listener: EngineListener | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._open = False
+        self._tick: list[Op] = []
         self._pending: deque[Append] = deque()
         self._pending_bytes = 0
         self._subscribed: dict[str, int] = {}
@@ -104,7 +105,7 @@ class SqliteEngine:
         except OSError as error:
             raise EngineUnavailable(f"{self._path.parent}: {error.strerror}") from None
         try:
-            await self._hand_over.start()
+            await self._loop.run_in_executor(None, self._writer.start)
         except SessionError:
             self._lock.release()
             raise
@@ -117,11 +118,12 @@ class SqliteEngine:
             return
         if self._acks:
             acks, self._acks = self._acks, {}
-            self._hand_over.gather(SaveAcks(acks))
+            self._gather(SaveAcks(acks))
+        self._hand_over()
         self._open = False
         if self._overdue_check is not None:
             self._overdue_check.cancel()
-        ended = await self._hand_over.stop(self._timeout_s)
+        ended = await self._loop.run_in_executor(None, self._writer.stop, self._timeout_s)
         await self._loop.run_in_executor(None, self._reader.close)
         await asyncio.sleep(0)  # the writer's last answers are called on the loop
         for append in self._pending:
@@ -148,7 +150,7 @@ class SqliteEngine:
         op = Append(message, on_stored, self._loop.time())
         self._pending.append(op)
         self._pending_bytes += size
-        self._hand_over.gather(op)
+        self._gather(op)
 
     def subscribe(self, topic: str, on_subscribed: OnSubscribed) -> None:
         """Subscribe to a topic; see `Engine.subscribe`."""
@@ -157,7 +159,7 @@ class SqliteEngine:
             return
         op = Subscribe(topic, on_subscribed)
         self._subscribing.setdefault(topic, []).append(op)
-        self._hand_over.gather(op)
+        self._gather(op)
 
     def unsubscribe(self, topic: str) -> None:
         """Unsubscribe from a topic. Idempotent."""
@@ -181,7 +183,7 @@ class SqliteEngine:
         if self._loop is None or not self._open:
             raise EngineUnavailable("the message store is closed")
         created: asyncio.Future[tuple[Thread, bool]] = self._loop.create_future()
-        self._hand_over.gather(CreateThread(thread, lambda result: _resolve(created, result)))
+        self._gather(CreateThread(thread, lambda result: _resolve(created, result)))
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await created
@@ -235,12 +237,27 @@ class SqliteEngine:
             raise EngineUnavailable("the message store is closed")
         return await self._reader.ask(question)
 
-    # What the writer has done.
+    # To the writer and back.
+
+    def _gather(self, op: Op) -> None:
+        if not self._tick and self._loop is not None:
+            self._loop.call_soon(self._hand_over)
+        self._tick.append(op)
+
+    def _hand_over(self) -> None:
+        if self._tick:
+            ops, self._tick = self._tick, []
+            self._writer.submit(ops)
 
     def _save_acks(self) -> None:
         if self._acks and self._open and not self._acks_in_flight:
             self._acks_in_flight, self._acks = self._acks, {}
-            self._hand_over.gather(SaveAcks(self._acks_in_flight))
+            self._gather(SaveAcks(self._acks_in_flight))
+
+    def _from_writer(self, ops: Sequence[Op], outcomes: Sequence[Outcome], seconds: float) -> None:
+        """Runs in the writer's thread."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._finish, ops, outcomes, seconds)
 
     def _finish(self, ops: Sequence[Op], outcomes: Sequence[Outcome], seconds: float) -> None:
         """Answer a group, in the order of its ops."""
@@ -257,7 +274,7 @@ class SqliteEngine:
             else:
                 self._finish_other(op, outcome)
         for topic in unknown & self._subscribed.keys():
-            self._hand_over.gather(Resync(topic, self._subscribed[topic]))
+            self._gather(Resync(topic, self._subscribed[topic]))
 
     def _finish_append(self, op: Append, outcome: Outcome) -> None:
         if self._pending and self._pending[0] is op:
@@ -279,7 +296,7 @@ class SqliteEngine:
             self._finish_subscribe(op, outcome)
         elif isinstance(op, Resync):
             if outcome.fault is not None and self._open and self._loop is not None:
-                self._loop.call_later(OVERDUE_CHECK_S, self._hand_over.gather, op)
+                self._loop.call_later(OVERDUE_CHECK_S, self._gather, op)
             for message in outcome.messages:
                 self._deliver(message)
         elif isinstance(op, SaveAcks):

@@ -17,7 +17,7 @@ STATEMENT_CACHE: Final = 256
 
 
 def open_writer(path: Path, max_bytes: int) -> sqlite3.Connection:
-    """Open the file for writing; usable from whatever thread, one at a time.
+    """Open the file for writing, from whatever thread the caller uses it in.
 
     Args:
         path: The file; made when it is not there.
@@ -26,13 +26,7 @@ def open_writer(path: Path, max_bytes: int) -> sqlite3.Connection:
     Raises:
         sqlite3.Error: it cannot be opened, or not be written.
     """
-    db = sqlite3.connect(
-        path,
-        timeout=BUSY_TIMEOUT_MS / 1000,
-        isolation_level=None,
-        check_same_thread=False,
-        cached_statements=STATEMENT_CACHE,
-    )
+    db = sqlite3.connect(path, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None, cached_statements=STATEMENT_CACHE)
     try:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")

@@ -35,11 +35,6 @@ class Trimmer:
         """It is time for a step."""
         return self._settings.monotonic_s() >= self._next_s
 
-    @property
-    def behind(self) -> bool:
-        """Channels were written to and not looked at since."""
-        return bool(self._written)
-
     def step(self, db: sqlite3.Connection, group: Group) -> int:
         """Look at a few channels inside the group's transaction; return how many rows were deleted."""
         self._next_s = self._settings.monotonic_s() + self._settings.trim_interval_s

@@ -1,7 +1,4 @@
-"""The one writer: its thread takes whatever was gathered while the last commit ran, and commits it as one group.
-
-The loop may commit a group itself while the thread has nothing to do (`commit_now`). Whoever commits holds `_turn`.
-"""
+"""The one thread that writes: takes whatever was gathered while the last commit ran, and commits it as one group."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from service_runtime.logs import get_logger
-from session_service.adapters.engine_sqlite.file import BUSY_TIMEOUT_MS, migrate, open_writer
+from session_service.adapters.engine_sqlite.file import migrate, open_writer
 from session_service.adapters.engine_sqlite.group import ChannelState, Group
 from session_service.adapters.engine_sqlite.ops import Op, Outcome, WriterSettings
 from session_service.adapters.engine_sqlite.trim import Trimmer
@@ -22,8 +19,6 @@ from session_service.core.errors import EngineTimeout, EngineUnavailable, Intern
 log = get_logger("session_service.engine_sqlite")
 
 IDLE_S: Final = 1.0
-BUSY_POLL_S: Final = 0.005
-_BUSY: Final = sqlite3.SQLITE_BUSY
 _IO_ERROR: Final = 10
 """SQLITE_IOERR: after it, at a commit, nobody knows what is on the disk."""
 
@@ -31,12 +26,12 @@ OnGroup: TypeAlias = Callable[[Sequence[Op], Sequence[Outcome], float], None]
 
 
 class Writer:
-    """Commits groups of ops, one after another.
+    """Commits groups of ops, one after another, in a thread of its own.
 
     Args:
         path: The database file.
         settings: How to work.
-        on_group: Called in the thread after each group that it has committed: its ops, what became of each, seconds it took.
+        on_group: Called in the thread after each group with its ops, what became of each, and seconds it took.
     """
 
     def __init__(self, path: Path, settings: WriterSettings, on_group: OnGroup) -> None:
@@ -44,7 +39,6 @@ class Writer:
         self._settings = settings
         self._on_group = on_group
         self._condition = threading.Condition()
-        self._turn = threading.Lock()
         self._gathered: list[Op] = []
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="session-writer", daemon=True)
@@ -67,27 +61,6 @@ class Writer:
             self._gathered.extend(ops)
             self._condition.notify()
 
-    def commit_now(self, ops: list[Op]) -> tuple[list[Outcome], float] | None:
-        """Commit ops in the caller's thread; everything that was handed over must be done.
-
-        Returns:
-            What became of each, and seconds it took. None, and nothing was done, when that cannot begin at once: the thread
-            trims, the file is to be opened first, or another process writes to it.
-        """
-        if not self._turn.acquire(blocking=False):
-            return None
-        try:
-            if self._db is None:
-                return None
-            started_s = time.perf_counter()
-            self._db.execute("BEGIN IMMEDIATE")
-            outcomes = self._outcomes(ops, trim=False)
-            return outcomes, time.perf_counter() - started_s
-        except sqlite3.Error:
-            return None  # of BEGIN: the thread waits, or finds out what is wrong
-        finally:
-            self._turn.release()
-
     def stop(self, timeout_s: float) -> bool:
         """Finish what was handed over and end; blocks up to `timeout_s` seconds. Returns: it ended."""
         with self._condition:
@@ -109,15 +82,13 @@ class Writer:
             if ops:
                 self._serve(ops)
             elif self._trimmer.due:
-                with self._turn:
-                    self._commit([])
-        with self._turn:
-            self._close()
+                self._commit([])
+        self._close()
 
     def _next_group(self) -> list[Op] | None:
         with self._condition:
             if not self._gathered and not self._stopping:
-                self._condition.wait(self._settings.trim_interval_s if self._trimmer.behind else IDLE_S)
+                self._condition.wait(IDLE_S)
             if not self._gathered and self._stopping:
                 return None
             ops, self._gathered = self._gathered, []
@@ -125,36 +96,25 @@ class Writer:
 
     def _serve(self, ops: list[Op]) -> None:
         started_s = time.perf_counter()
-        with self._turn:
-            outcomes = self._outcomes(ops)
+        outcomes = self._commit(ops)
+        if len(ops) > 1 and isinstance(outcomes[0].fault, InternalError):
+            outcomes = [self._commit([op])[0] for op in ops]  # one bad op must not take the others with it
         self._on_group(ops, outcomes, time.perf_counter() - started_s)
 
-    def _outcomes(self, ops: list[Op], *, trim: bool = True) -> list[Outcome]:
-        """Commit ops together; one bad op must not take the others with it."""
-        outcomes = self._commit(ops, trim=trim)
-        if len(ops) > 1 and isinstance(outcomes[0].fault, InternalError):
-            outcomes = [self._commit([op], trim=trim)[0] for op in ops]
-        return outcomes
-
-    def _commit(self, ops: list[Op], *, trim: bool = True) -> list[Outcome]:
-        """Commit ops as one group, in the transaction that is begun, or in one of its own.
-
-        Args:
-            ops: They may be none, when it is only to be trimmed.
-            trim: Look at retention too, if it is time for that.
-        """
+    def _commit(self, ops: list[Op]) -> list[Outcome]:
         group: Group | None = None
         committing = False
         try:
             db = self._db or self._open()
             group = Group(db, self._settings, self._channels)
-            if not db.in_transaction:
-                _begin(db)
+            db.execute("BEGIN IMMEDIATE")
             outcomes = group.run(ops)
-            for outcome in outcomes:
-                if outcome.appended is not None and outcome.appended.message is not None:
-                    self._trimmer.wrote(outcome.appended.message.topic)
-            if trim and self._trimmer.due:
+            written = [
+                outcome.appended.message.topic for outcome in outcomes if outcome.appended and outcome.appended.message
+            ]
+            for topic in written:
+                self._trimmer.wrote(topic)
+            if self._trimmer.due:
                 self._trimmer.step(db, group)
             committing = True
             db.execute("COMMIT")
@@ -193,7 +153,6 @@ class Writer:
         except BaseException:
             db.close()
             raise
-        db.execute("PRAGMA busy_timeout = 0")  # who waits for another process does so in `_begin`
         self._db = db
         return db
 
@@ -208,17 +167,3 @@ class Writer:
         surplus = len(self._channels) - self._settings.max_cached_channels
         for topic in list(self._channels)[: max(0, surplus)]:
             del self._channels[topic]
-
-
-def _begin(db: sqlite3.Connection) -> None:
-    """Begin a transaction that writes; raises sqlite3.OperationalError when another process writes for too long."""
-    give_up_s = time.monotonic() + BUSY_TIMEOUT_MS / 1000
-    while True:
-        try:
-            db.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != _BUSY or time.monotonic() >= give_up_s:
-                raise
-        else:
-            return
-        time.sleep(BUSY_POLL_S)
