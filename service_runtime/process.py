@@ -11,9 +11,11 @@ from collections.abc import Awaitable, Callable
 
 import uvloop
 
+from service_runtime.garbage import collect_at_times, spare_what_is_there
 from service_runtime.grpc_server import PortTakenError
 from service_runtime.logs import configure_logging, get_logger
 from service_runtime.settings import ServiceSettings, SettingsError
+from service_runtime.tasks import end_tasks
 
 log = get_logger("service_runtime.process")
 
@@ -36,8 +38,13 @@ def run_service(service: str, settings: ServiceSettings, main: Callable[[asyncio
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        await main(stop)
+        collecting = asyncio.create_task(collect_at_times())
+        try:
+            await main(stop)
+        finally:
+            await end_tasks(collecting)
 
+    spare_what_is_there()
     try:
         uvloop.run(body())
     except (PortTakenError, SettingsError) as exc:

@@ -15,8 +15,8 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from auth_service.adapters import redis_calls
-from auth_service.adapters.store_redis import RedisKeyStore
+from auth_service.adapters.redis_access import calls as redis_calls
+from auth_service.adapters.store_redis.store import RedisKeyStore
 from auth_service.core.errors import RevisionGoneError, StoreUnavailableError
 from service_runtime.redis_address import parse_redis_address
 from tests.support.auth_client import AuthClient, assert_verdict, code_name, refused, state_name
