@@ -30,7 +30,7 @@ FILE: Final = ROOT / "frontend" / "packages" / "tidewire-client" / "src" / "fram
 _CONTRACTS: Final = tuple(
     f"tidewire/edge/v1/{name}.proto" for name in ("envelope", "client_frames", "server_frames", "errors")
 )
-_HEADER: Final = """// The frames of the wire protocol. Generated from protos/tidewire/edge/v1/ by scripts/generate_contracts.py: do not edit.
+_HEADER: Final = """// The frames of the wire protocol. Do not edit: scripts/generate_contracts.py makes them from contracts.
 
 /** An integer of up to 64 bits: a number, or its decimal digits. */
 export type Int64 = number | string;

@@ -19,7 +19,7 @@ from scripts.processes import run_to_the_end
 
 _PATHS: Final = {
     "unit": ("tests/unit",),
-    "integration": ("tests/conformance", "tests/integration", "tests/protocol", "tests/benchmarks"),
+    "integration": ("tests/conformance", "tests/integration", "tests/protocol", "tests/frontend", "tests/benchmarks"),
     "all": ("tests",),
 }
 # Unit tests alone must cover each core; everything together must cover the rest.

@@ -1,4 +1,4 @@
-// The frames of the wire protocol. Generated from protos/tidewire/edge/v1/ by scripts/generate_contracts.py: do not edit.
+// The frames of the wire protocol. Do not edit: scripts/generate_contracts.py makes them from contracts.
 
 /** An integer of up to 64 bits: a number, or its decimal digits. */
 export type Int64 = number | string;

@@ -156,6 +156,11 @@ export class Memberships {
     }
   }
 
+  /** No connection follows: who waits for a first join is told, and everything else is kept for another `connect`. */
+  giveUp(error: TidewireError): void {
+    for (const membership of this.#all.values()) if (!membership.told) this.#lose(membership, error);
+  }
+
   /** Forget everything; joins that wait are rejected. */
   clear(error: TidewireError): void {
     for (const membership of this.#all.values()) {

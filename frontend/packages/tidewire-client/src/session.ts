@@ -65,7 +65,11 @@ export class Session {
       received: (frame) => this.#received(frame),
       passed: (direction, text) => this.#passed(direction, text),
       disconnected: () => this.#disconnected(),
-      failed: (error) => this.outgoing.clear(error),
+      failed: (error) => {
+        this.memberships.giveUp(error);
+        this.requests.clear(error);
+        this.outgoing.clear(error);
+      },
       status: (status) => this.events.emit("status", status),
     });
   }

@@ -49,11 +49,12 @@ test("without any WebSocket it says what to do", () => {
 test("a key that is refused ends it, and is told", async () => {
   const { client, edge } = scene({ apiKey: "bad-key" });
   const status = watch(client.connect());
-  const waiting = watch(client.publish("general", { content: 1 }));
+  const all = [client.publish("general", { content: 1 }), client.join("general"), client.presence("general")];
+  const waiting = all.map((promise) => watch<unknown>(promise));
   await settle();
   expect(status.error).toMatchObject({ errorType: "invalid_key", code: 403, message: "Invalid API key" });
   expect(client.status).toMatchObject({ state: "failed", authenticated: false, error: status.error });
-  expect(waiting.error).toBe(status.error);
+  expect(waiting.map(({ error }) => error)).toEqual([status.error, status.error, status.error]);
   await pass(120_000);
   expect(edge.sockets).toHaveLength(1);
 });
