@@ -21,6 +21,8 @@ export interface FeedPort {
 export class Feed {
   readonly tracker = new Tracker();
   #held: Message[] | undefined;
+  /** Counts resets: what was begun before one delivers nothing after it. */
+  #resets = 0;
 
   constructor(
     readonly channel: string,
@@ -36,9 +38,10 @@ export class Feed {
     }
   }
 
-  /** Forget what waits: the connection is gone, and a rejoin brings it again. */
+  /** Forget what waits: the channel was left, or the connection is gone, and a rejoin brings it again. */
   reset(): void {
     this.#held = undefined;
+    this.#resets++;
   }
 
   #placed(message: Message): string {
@@ -48,6 +51,8 @@ export class Feed {
   }
 
   async #heal(held: Message[]): Promise<void> {
+    const resets = this.#resets;
+    const over = (): boolean => resets !== this.#resets;
     let reason = "history_expired";
     try {
       let more = true;
@@ -55,21 +60,21 @@ export class Feed {
         const since = this.tracker.position;
         if (!since) break;
         const page = await this.port.history(this.channel, since, PAGE);
-        if (this.#held !== held) return;
-        this.#takePage(page, since);
+        if (over()) return;
+        this.#takePage(page, since, over);
         more = page.more && this.tracker.position !== since;
       }
     } catch (error) {
-      if (this.#held !== held) return;
       reason = error instanceof TidewireError ? error.errorType : "server_error";
     }
-    this.#held = undefined;
     for (const message of held) {
+      if (over()) return;
       if (this.#placed(message) === "gap") this.#skipTo(message, reason);
     }
+    if (!over()) this.#held = undefined;
   }
 
-  #takePage(page: HistoryPage, since: Position): void {
+  #takePage(page: HistoryPage, since: Position, over: () => boolean): void {
     const first = page.messages[0];
     if (page.recovered === false) {
       this.port.lost(this.channel, page.reason ?? "history_expired");
@@ -77,7 +82,10 @@ export class Feed {
     } else if (page.epoch !== since.epoch) {
       this.tracker.recovered(page);
     }
-    page.messages.forEach((message) => this.#placed(message));
+    for (const message of page.messages) {
+      if (over()) return;
+      this.#placed(message);
+    }
   }
 
   /** Nothing brings what is missing before a message: say so, and go on. */

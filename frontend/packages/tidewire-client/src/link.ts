@@ -80,11 +80,13 @@ export class Link {
     return this.#status;
   }
 
-  /** Want a connection; while it waits for the next attempt, try at once. */
+  /** Want a connection; while it waits for the next attempt, try at once, unless the server asked for the wait. */
   start(): void {
     const { state } = this.#status;
-    if (state === "failed") this.#expiredKey = undefined;
-    if (state === "disconnected" || state === "failed" || state === "reconnecting") void this.#open();
+    if (state === "reconnecting") this.nudge();
+    if (state !== "disconnected" && state !== "failed") return;
+    this.#expiredKey = undefined;
+    void this.#open();
   }
 
   /** Want no connection any more. */

@@ -102,6 +102,7 @@ export class Memberships {
     if (!membership) return;
     if (membership.leaving) return membership.leaving.promise;
     membership.leaving = deferred();
+    membership.feed.reset();
     membership.joined.reject(new TidewireError("cancelled", `Left ${channel}`, { channel }));
     const done = membership.leaving.promise;
     if (membership.state === "joined") this.#sendLeave(membership);

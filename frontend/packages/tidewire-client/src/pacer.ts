@@ -72,13 +72,14 @@ export class Pacer {
 
   #drain(): void {
     this.#timer = undefined;
-    for (let text; (text = this.#waiting[0]) !== undefined; this.#waiting.shift()) {
+    for (let text; (text = this.#waiting[0]) !== undefined;) {
       const size = byteLength(text);
       const wait = Math.max(this.#pausedUntil - performance.now(), this.#frames.wait(1), this.#bytes.wait(size));
       if (wait > 0) {
         this.#timer = setTimeout(() => this.#drain(), Math.ceil(wait));
         return;
       }
+      this.#waiting.shift(); // first, for who watches frames may send another one meanwhile
       this.#frames.take(1);
       this.#bytes.take(size);
       this.transmit(text);

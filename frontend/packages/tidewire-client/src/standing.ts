@@ -21,6 +21,7 @@ export interface StandingPort extends FeedPort {
 
 export class Standing {
   readonly #feeds: ReadonlyMap<string, Feed>;
+  #asking = false;
 
   constructor(
     clientId: string,
@@ -48,11 +49,15 @@ export class Standing {
   /** Broadcasts begin now: learn where that is, so that those of the next outage can be asked for. */
   connected(): void {
     const tracker = this.#feeds.get(BROADCASTS)?.tracker;
-    if (!tracker || tracker.position) return;
-    this.port.newest(BROADCASTS, 1).then(
-      (page) => tracker.learn(page),
-      () => undefined, // the next connection asks again
-    );
+    if (!tracker || tracker.position || this.#asking) return;
+    this.#asking = true;
+    this.port
+      .newest(BROADCASTS, 1)
+      .then(
+        (page) => tracker.learn(page),
+        () => undefined, // the next connection asks again
+      )
+      .finally(() => (this.#asking = false));
   }
 
   disconnected(): void {

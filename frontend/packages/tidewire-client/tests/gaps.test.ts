@@ -119,3 +119,12 @@ test("a connection that breaks while a gap is healed is joined again before it",
   await settle();
   expect(contents(made.messages)).toEqual([1, 2, 3, 4]);
 });
+
+test("who leaves while a gap is healed hears nothing more", async () => {
+  const made = await leaky();
+  made.lose(1);
+  made.client.on("message", () => void made.client.leave("general"));
+  for (const content of [1, 2, 3]) made.edge.publish("general", { content });
+  await settle();
+  expect(contents(made.messages)).toEqual([1]);
+});

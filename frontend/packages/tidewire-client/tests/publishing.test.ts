@@ -207,3 +207,16 @@ test("what came too fast is sent again after the pause that the server asked for
   await pass(2);
   expect(sent.value?.offset).toBe(1);
 });
+
+test("who watches frames may publish meanwhile", async () => {
+  const made = await connected();
+  const end = made.client.on("frame", ({ frame }) => {
+    if (frame.type !== "broadcast") return;
+    end();
+    watch(made.client.broadcast({ content: 2 }));
+  });
+  watch(made.client.broadcast({ content: 1 }));
+  await settle();
+  expect(made.edge.socket.ofType("broadcast").map(({ data }) => data.content)).toHaveLength(2);
+  expect(new Set(stored(made, "*"))).toEqual(new Set([1, 2]));
+});
