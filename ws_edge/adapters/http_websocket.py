@@ -74,11 +74,11 @@ class TransportSink:
         """Return what the kernel has not taken yet."""
         return self._transport.get_write_buffer_size()
 
-    def close(self, code: int, reason: str) -> None:
-        """Send the close frame, then end the connection when the peer has, or after a little while."""
+    def close(self, last: bytes, code: int, reason: str) -> None:
+        """Send the last frames and the close frame, then end the connection when the peer has, or after a little while."""
         self._socket.ended_by_owner = True
         if not self._transport.is_closing():
-            self._transport.write(close_frame(code, reason))
+            self._transport.write(last + close_frame(code, reason))
             self._end = LingeringClose(self._transport, CLOSE_WAIT_S)
 
     async def closed(self) -> None:

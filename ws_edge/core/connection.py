@@ -17,7 +17,7 @@ from ws_edge.core.close_codes import CloseCode
 from ws_edge.core.errors import FrameError
 from ws_edge.core.limits import ConnectionLimits, RateGuard
 from ws_edge.core.outbox import Outbox
-from ws_edge.core.ports import ByteSink, Clock, KeyVerdict, SessionFacts, StoredMessage
+from ws_edge.core.ports import Clock, KeyVerdict, SessionFacts, StoredMessage
 from ws_edge.core.websocket_frame import text_frame
 
 
@@ -56,7 +56,6 @@ class Connection:
         number: Unique on this edge process.
         client_id: From the URL.
         debug: It came by the debug endpoint, which echoes.
-        sink: Where bytes go.
         limits: What it may do until its key says otherwise.
         client_address: The IP address that it came from; empty: not known.
     """
@@ -75,7 +74,6 @@ class Connection:
         "newest_verdict",
         "number",
         "outbox",
-        "sink",
         "state",
     )
 
@@ -85,7 +83,6 @@ class Connection:
         client_id: str,
         *,
         debug: bool,
-        sink: ByteSink,
         limits: ConnectionLimits,
         clock: Clock,
         client_address: str = "",
@@ -94,7 +91,6 @@ class Connection:
         self.client_id = client_id
         self.client_address = client_address
         self.debug = debug
-        self.sink = sink
         self.limits = limits
         self.clock = clock
         self.state = State.AWAITING_KEY
@@ -168,8 +164,7 @@ class Connection:
         last = server_frames.disconnect(
             reason, code, now, retry_after_ms=retry_after_ms, frame_id=frame_id, client_id=self.client_id
         )
-        self.outbox.close(text_frame(last))
-        self.sink.close(int(code), reason)
+        self.outbox.close(text_frame(last), int(code), reason)
 
     def lose(self) -> None:
         """The peer is gone: forget what waits."""

@@ -104,7 +104,6 @@ class Gateway:
             next(self._numbers),
             client_id,
             debug=debug,
-            sink=sink,
             limits=self._limits,
             clock=self._clock,
             client_address=client_address,

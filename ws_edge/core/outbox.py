@@ -63,11 +63,17 @@ class Outbox:
         else:
             self._sink.write(data)
 
-    def close(self, last: bytes) -> None:
-        """Write what waits and one last frame, whatever the bound says; nothing follows."""
+    def close(self, last: bytes, code: int, reason: str) -> None:
+        """Write what waits, one last frame, and the close frame, whatever the bound says; nothing follows.
+
+        Args:
+            last: The last frame.
+            code: The close code.
+            reason: For people.
+        """
         if self.closed:
             return
-        self._sink.write(b"".join([*self._queue, last]))
+        self._sink.close(b"".join([*self._queue, last]), code, reason)
         self._queue = []
         self.closed = True
 

@@ -209,8 +209,8 @@ class ByteSink(Protocol):
     def unsent_bytes(self) -> int:
         """Return how many bytes the peer has not taken yet."""
 
-    def close(self, code: int, reason: str) -> None:
-        """Send the close frame after all that was written, and end the connection."""
+    def close(self, last: bytes, code: int, reason: str) -> None:
+        """Write the last frames and the close frame at once, after all that was written, and end the connection."""
 
 
 @dataclass(frozen=True, slots=True)

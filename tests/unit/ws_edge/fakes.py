@@ -57,7 +57,8 @@ class FakeSink:
     def unsent_bytes(self) -> int:
         return self.unsent
 
-    def close(self, code: int, reason: str) -> None:
+    def close(self, last: bytes, code: int, reason: str) -> None:
+        self.write(last)
         self.close_code = code
 
     def frames(self) -> list[dict[str, Any]]:

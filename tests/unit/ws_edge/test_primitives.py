@@ -61,8 +61,8 @@ def test_outboxes_join_a_tick_into_one_write_and_end_with_the_last_frame() -> No
     assert writes == [b"abc"]
     outbox.flush()
     outbox.put(b"d")
-    outbox.close(b"e")
-    outbox.close(b"f")
+    outbox.close(b"e", 1000, "")
+    outbox.close(b"f", 1000, "")
     outbox.put(b"g")
     outbox.put_replay([b"h"])
     ticks.pop()()
