@@ -13,7 +13,7 @@ from tests.support.services import Gateway
 from tests.support.tcp_proxy import TcpProxy
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
 
 Clients = Callable[..., NodeClient]
 CUTS = 15

@@ -1,7 +1,7 @@
 // The composition root: the parts of a client put together, and which of them takes which frame.
 
 import { Acks } from "./acks.js";
-import { encode, isDelivery, toMessage, toPage, type HistoryPage, type Message } from "./codec.js";
+import { byteLength, encode, isDelivery, toMessage, toPage, type HistoryPage, type Message } from "./codec.js";
 import { Emitter } from "./emitter.js";
 import { errorOf, TidewireError } from "./errors.js";
 import type { ClientEvents } from "./events.js";
@@ -177,6 +177,6 @@ export class Session {
     if (!this.events.has("frame")) return;
     const frame = JSON.parse(text) as ClientFrame | ServerFrame;
     if (frame.type === "connect") frame.data.api_key = "…";
-    this.events.emit("frame", { direction, frame, bytes: text.length });
+    this.events.emit("frame", { direction, frame, bytes: byteLength(text) });
   }
 }
