@@ -67,8 +67,9 @@ def fix() -> None:
     _module("ruff", "check", "--fix", "--quiet", ".")
     _module("ruff", "format", "--quiet", ".")
     contracts.generate()
-    from scripts import settings_reference
+    from scripts import frames_typescript, settings_reference
 
+    frames_typescript.write()
     settings_reference.write()
 
 
@@ -117,6 +118,13 @@ def _generated_code() -> Outcome:
     return _decided(not files, f"{listed}\nrun: python3 scripts/generate_contracts.py")
 
 
+def _frame_types() -> Outcome:
+    from scripts import frames_typescript
+
+    name = frames_typescript.FILE.relative_to(ROOT)
+    return _decided(frames_typescript.is_fresh(), f"stale: {name}\nrun: python3 scripts/generate_contracts.py")
+
+
 def _settings_reference() -> Outcome:
     from scripts import settings_reference
 
@@ -140,6 +148,7 @@ CHECKS: Final[Sequence[Check]] = (
     Check("types", lambda: _module("mypy")),
     Check("import arrows", _import_arrows),
     Check("generated code is fresh", _generated_code),
+    Check("frame types of the browser are fresh", _frame_types),
     Check("settings reference is fresh", _settings_reference),
     Check("contracts: style and comments", _buf(buf.lint)),
     Check("contracts: no breaking change", _buf(buf.breaking)),

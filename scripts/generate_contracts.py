@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Generates the Python modules and type stubs beside the contracts in `protos/`; with `--check`, compares only.
+"""Generates Python beside the contracts in `protos/`, and the browser's frame types; with `--check`, compares only.
 
 manage.py check --fix           in the environment of this checkout
 generate_contracts.py [--check] the same, by itself
@@ -8,11 +8,12 @@ generate_contracts.py [--check] the same, by itself
 import argparse
 import sys
 from os.path import abspath, dirname
+from pathlib import Path
 
 _HERE = dirname(abspath(__file__))  # noqa: PTH100, PTH120
 sys.path[:] = [dirname(_HERE), *(folder for folder in sys.path if folder != _HERE)]  # noqa: PTH120
 
-from scripts.environment import DEVELOPMENT, Environment, SetupError  # noqa: E402
+from scripts.environment import DEVELOPMENT, ROOT, Environment, SetupError  # noqa: E402
 from scripts.exit_codes import DONE, FAILED  # noqa: E402
 from scripts.start_options import add_this_python  # noqa: E402
 
@@ -26,13 +27,15 @@ def main(argv: list[str]) -> int:
     try:
         if not options.this_python:
             Environment().enter(DEVELOPMENT)
-        from scripts import contracts
+        from scripts import contracts, frames_typescript
 
-        files = contracts.stale() if options.check else contracts.generate()
+        files = [Path("protos") / file for file in (contracts.stale() if options.check else contracts.generate())]
+        changed = not frames_typescript.is_fresh() if options.check else frames_typescript.write()
+        files += [frames_typescript.FILE.relative_to(ROOT)] if changed else []
     except SetupError as error:
         sys.stderr.write(f"generate_contracts.py: {error}\n")
         return FAILED
-    sys.stdout.write("".join(f"{'stale' if options.check else 'written'}: protos/{file}\n" for file in files))
+    sys.stdout.write("".join(f"{'stale' if options.check else 'written'}: {file}\n" for file in files))
     return FAILED if options.check and files else DONE
 
 

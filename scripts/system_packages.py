@@ -25,8 +25,13 @@ _FOR_BENCHMARKS: Final = {
 }
 # Debian puts servers where only administrators look for programs.
 _PLACES: Final = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"])
-# What runs on Node.js: the independent client of the wire protocol, and the worked example; a server to be measured beside.
-_NODE_FOR_TESTS: Final = (ROOT / "tests" / "protocol" / "node", ROOT / "docs" / "examples" / "node")
+# What runs on Node.js: the independent client of the wire protocol, the worked example, and the browser side; a server to
+# be measured beside.
+_NODE_FOR_TESTS: Final = (
+    ROOT / "tests" / "protocol" / "node",
+    ROOT / "docs" / "examples" / "node",
+    ROOT / "frontend",
+)
 _NODE_FOR_BENCHMARKS: Final = (ROOT / "benchmarks" / "peers" / "socketio_node",)
 
 

@@ -19,7 +19,7 @@ from scripts.processes import run_to_the_end
 
 _PATHS: Final = {
     "unit": ("tests/unit",),
-    "integration": ("tests/conformance", "tests/integration", "tests/protocol", "tests/benchmarks"),
+    "integration": ("tests/conformance", "tests/integration", "tests/protocol", "tests/frontend", "tests/benchmarks"),
     "all": ("tests",),
 }
 # Test processes at once. Tests wait for others for half of their time, and start several services each: more than the machine
