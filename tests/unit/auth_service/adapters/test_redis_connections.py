@@ -6,9 +6,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from auth_service.adapters.redis_connections import RedisConnections
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from auth_service.adapters.redis_access.connections import RedisConnections
 from service_runtime.redis_address import Topology
 
 
