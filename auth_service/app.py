@@ -9,23 +9,24 @@ from typing import Final
 from tidewire.auth.v1 import admin_pb2, admin_pb2_grpc, auth_pb2, auth_pb2_grpc
 from tidewire.envoy.v3 import external_auth_pb2, external_auth_pb2_grpc
 
-from auth_service.adapters import metrics, pepper_file
-from auth_service.adapters.grpc_admin import KeyAdminServicer
-from auth_service.adapters.grpc_caller import Callers
-from auth_service.adapters.grpc_ext_authz import ExtAuthzServicer
-from auth_service.adapters.grpc_servicer import AuthServicer
-from auth_service.adapters.http_caller import HttpCallers
-from auth_service.adapters.http_forward_auth import ForwardAuth
-from auth_service.adapters.http_introspection import Introspection
-from auth_service.adapters.http_server import HttpServer
-from auth_service.adapters.http_verification import Verification
-from auth_service.adapters.pepper_rotation import PepperRotation
+from auth_service.adapters import metrics
+from auth_service.adapters.grpc_api.admin import KeyAdminServicer
+from auth_service.adapters.grpc_api.caller import Callers
+from auth_service.adapters.grpc_api.ext_authz import ExtAuthzServicer
+from auth_service.adapters.grpc_api.verification import AuthServicer
+from auth_service.adapters.http_api.caller import HttpCallers
+from auth_service.adapters.http_api.forward_auth import ForwardAuth
+from auth_service.adapters.http_api.introspection import Introspection
+from auth_service.adapters.http_api.server import HttpServer
+from auth_service.adapters.http_api.verification import Verification
+from auth_service.adapters.peppers import file as pepper_file
+from auth_service.adapters.peppers.rotation import PepperRotation
 from auth_service.adapters.store_cached import CachedKeyStore
-from auth_service.adapters.store_redis import RedisKeyStore
-from auth_service.adapters.store_sqlite import SqliteKeyStore
+from auth_service.adapters.store_redis.store import RedisKeyStore
+from auth_service.adapters.store_redis.uses import RedisUses
+from auth_service.adapters.store_sqlite.store import SqliteKeyStore
+from auth_service.adapters.store_sqlite.uses import SqliteUses
 from auth_service.adapters.store_watch import StoreWatch
-from auth_service.adapters.uses_redis import RedisUses
-from auth_service.adapters.uses_sqlite import SqliteUses
 from auth_service.adapters.watch_hub import WatchHub
 from auth_service.core.administration import Administration
 from auth_service.core.errors import AuthError, KeyExistsError

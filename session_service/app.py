@@ -16,7 +16,7 @@ from service_runtime.grpc_server import GrpcServer
 from service_runtime.logs import get_logger
 from service_runtime.metrics import serve_metrics
 from service_runtime.process import announce_ready
-from service_runtime.redis_address import parse_redis_address
+from service_runtime.redis_address import RedisAddress
 from service_runtime.tasks import end_tasks
 from service_runtime.tls import client_tls
 from session_service.adapters.channel_queries import ChannelQueries
@@ -81,7 +81,7 @@ class SessionServer:
             self._cluster,
             SystemClock(),
             self._metrics,
-            service_id=EMBEDDED_ID if settings.redis_url is None else new_id(),
+            service_id=EMBEDDED_ID if settings.redis_address is None else new_id(),
             edge_grace_s=settings.edge_grace_s,
             linger_s=settings.channel_linger_s,
             max_channels=settings.max_active_channels,
@@ -182,9 +182,9 @@ def new_epoch() -> str:
 
 def _store(settings: SessionSettings, hub: Hub) -> tuple[Engine, Cluster]:
     """Return the engine that the settings name, and what this process shares with others that use it."""
-    if settings.redis_url is None:
+    if settings.redis_address is None:
         return _sqlite_engine(settings), LocalCluster(hub, SystemClock(), quiet_s=settings.edge_grace_s)
-    engine = _redis_engine(settings, settings.redis_url)
+    engine = _redis_engine(settings, settings.redis_address)
     cluster = SharedCluster(
         hub,
         engine.servers,
@@ -217,9 +217,9 @@ def _sqlite_engine(settings: SessionSettings) -> SqliteEngine:
     )
 
 
-def _redis_engine(settings: SessionSettings, url: str) -> RedisEngine:
+def _redis_engine(settings: SessionSettings, address: RedisAddress) -> RedisEngine:
     redis = RedisSettings(
-        parse_redis_address(url),
+        address,
         settings.retention,
         namespace=settings.redis_namespace,
         idempotency_window_s=settings.idempotency_window_s,

@@ -7,7 +7,7 @@ from typing import Final, Self
 
 from pydantic import Field, JsonValue, SecretStr, field_validator, model_validator
 
-from service_runtime.redis_address import FORMS, is_redis_url, parse_redis_address
+from service_runtime.redis_address import FORMS, RedisAddress, is_redis_url, parse_redis_address
 from service_runtime.settings import ServiceSettings, settings_config
 from session_service.core.retention import MAX_BOUND, RetentionPolicy, RetentionRule, parse_rules
 
@@ -180,10 +180,10 @@ class SessionSettings(ServiceSettings):
         return text
 
     @property
-    def redis_url(self) -> str | None:
-        """The Redis of the message store, if it is one."""
+    def redis_address(self) -> RedisAddress | None:
+        """Where the message store is, password included, if it is a Redis."""
         url = self._engine_url
-        return url if is_redis_url(url) else None
+        return parse_redis_address(url) if is_redis_url(url) else None
 
     @property
     def store_path(self) -> Path:

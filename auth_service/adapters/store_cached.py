@@ -88,9 +88,9 @@ class CachedKeyStore:
         finally:
             self.forget(key_id)
 
-    async def audit_entries(self, *, before: int, limit: int) -> Sequence[AuditEntry]:
+    async def audit_entries(self, *, before: int, limit: int, key_id: str = "") -> Sequence[AuditEntry]:
         """Read the audit log."""
-        return await self._store.audit_entries(before=before, limit=limit)
+        return await self._store.audit_entries(before=before, limit=limit, key_id=key_id)
 
     async def list_keys(self, *, after: int, limit: int, owner: str) -> KeyPage:
         """Read a page of keys."""

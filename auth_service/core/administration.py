@@ -8,7 +8,7 @@ from auth_service.core.hashing import Peppers
 from auth_service.core.key_format import DEFAULT_ENVIRONMENT, ENVIRONMENTS, KeyText, RandomBelow, generate
 from auth_service.core.key_update import Rotation, clean_patch
 from auth_service.core.keys import KeyLimits, KeyRecord, KeyState, change_state
-from auth_service.core.listing import KeyFilter, Page, filtered_page
+from auth_service.core.listing import BATCH, KeyFilter, Page, filtered_page
 from auth_service.core.permissions import PermissionSet
 from auth_service.core.ports import Clock, KeyStore, now_ms
 from auth_service.core.validation import (
@@ -175,7 +175,9 @@ class Administration:
         await self._store.delete(key_id, now_ms=now_ms(self._clock), actor=actor, reason=reason)
 
     async def audit_entries(self, page_size: int, page_token: str, asked: AuditFilter) -> Page[AuditEntry]:
-        """Read a page of the audit log, newest first; it may be short before the last one.
+        """Read a page of the audit log, newest first.
+
+        It is full before the last one, unless `asked` sifts: then it may be short.
 
         Raises:
             InvalidFieldError: a field breaks a rule.
@@ -185,10 +187,11 @@ class Administration:
         clean_actor_filter(asked.actor)
 
         async def fetch(before: int, limit: int) -> tuple[Sequence[tuple[int, AuditEntry]], bool]:
-            entries = await self._store.audit_entries(before=before, limit=limit)
-            return [(entry.revision, entry) for entry in entries], len(entries) == limit
+            entries = await self._store.audit_entries(before=before, limit=limit + 1, key_id=asked.key_id)
+            return [(entry.revision, entry) for entry in entries[:limit]], len(entries) > limit
 
-        return await filtered_page(fetch, asked.matches, clean_page_token(page_token), clean_page_size(page_size))
+        position, size = clean_page_token(page_token), clean_page_size(page_size)
+        return await filtered_page(fetch, asked.matches, position, size, batch=BATCH if asked.sifts else size)
 
     def _new(self, spec: KeySpec, now: int) -> tuple[KeyRecord, KeyText]:
         text = generate(spec.environment, self._random_below)

@@ -66,6 +66,11 @@ class AuditFilter:
     start_ms: int | None = None
     end_ms: int | None = None
 
+    @property
+    def sifts(self) -> bool:
+        """Whether more is asked than which key: the store finds entries by that alone."""
+        return self != AuditFilter(key_id=self.key_id)
+
     def matches(self, entry: AuditEntry) -> bool:
         """Return whether an entry is asked for."""
         return (

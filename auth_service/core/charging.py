@@ -4,7 +4,7 @@ The rate is the generic cell rate algorithm: of a key that was never used N veri
 one each interval, which is the period divided by N, rounded up to whole microseconds. All that is kept is the moment at
 which the key is as if it had never been used. A denial costs nothing, and the rate is looked at before the uses.
 
-`redis_scripts/charge.lua` does the same on the server; a test holds the two against each other.
+`charge.lua` does the same on the server; a test holds the two against each other.
 """
 
 from dataclasses import dataclass

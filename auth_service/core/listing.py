@@ -55,6 +55,8 @@ async def filtered_page(
     matches: Callable[[T], bool],
     position: int,
     limit: int,
+    *,
+    batch: int = BATCH,
 ) -> Page[T]:
     """Read rows until a page is full, there are no more, or enough were looked at.
 
@@ -63,10 +65,11 @@ async def filtered_page(
         matches: whether a row belongs into the page.
         position: where the page begins.
         limit: rows of a page at most.
+        batch: rows to be read at once; fewer than `BATCH` if most of them fit.
     """
     found: list[T] = []
     for _ in range(MAX_LOOKED_AT // BATCH):
-        rows, more = await fetch(position, max(BATCH, limit))
+        rows, more = await fetch(position, max(batch, limit))
         for at, (position, row) in enumerate(rows, start=1):
             if matches(row):
                 found.append(row)

@@ -125,12 +125,13 @@ class KeyStore(Protocol):
         """Read a page of keys, oldest first; `owner` empty means all, `after` 0 the first page."""
         ...
 
-    async def audit_entries(self, *, before: int, limit: int) -> Sequence[AuditEntry]:
-        """Read the audit log, newest first.
+    async def audit_entries(self, *, before: int, limit: int, key_id: str = "") -> Sequence[AuditEntry]:
+        """Read the audit log, newest first. What it takes depends on what is returned, not on how long the log is.
 
         Args:
             before: entries of revisions below this one; 0: from the newest on.
             limit: entries at most.
+            key_id: entries of this key; empty: of all.
         """
         ...
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import ClassVar, Final, Protocol
 
 from auth_service.adapters.store_cached import CachedKeyStore
-from auth_service.adapters.store_redis import RedisKeyStore
-from auth_service.adapters.store_sqlite import SqliteKeyStore
+from auth_service.adapters.store_redis.store import RedisKeyStore
+from auth_service.adapters.store_sqlite.store import SqliteKeyStore
 from auth_service.core.ports import KeyStore
 from service_runtime.redis_address import parse_redis_address
 from tests.support.redis_access import Certificate, RedisAccess

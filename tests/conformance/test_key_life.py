@@ -26,9 +26,9 @@ def successor(record: KeyRecord, key_id: str = "k2", *, end_ms: int = NOW_MS + 5
     return old, replace(record, key_id=key_id, secret_hash=b"n" * 32, pepper_version=2, replaces="k1", revision=0)
 
 
-async def audit(store: KeyStore, before: int = 0, limit: int = 1000) -> list[AuditEntry]:
+async def audit(store: KeyStore, before: int = 0, limit: int = 1000, key_id: str = "") -> list[AuditEntry]:
     """Return the audit log, newest first."""
-    return list(await store.audit_entries(before=before, limit=limit))
+    return list(await store.audit_entries(before=before, limit=limit, key_id=key_id))
 
 
 def shown(record: KeyRecord | None) -> KeyRecord | None:
@@ -181,6 +181,36 @@ async def test_the_log_is_read_in_pages(store: KeyStore) -> None:
     assert [entry.revision for entry in await audit(store, before=4, limit=2)] == [3, 2]
     assert [entry.revision for entry in await audit(store, before=2)] == [1]
     assert await audit(store, before=1) == []
+
+
+async def test_the_log_of_one_key_is_read_in_pages(store: KeyStore) -> None:
+    # Ids that begin alike, and changes of other keys between.
+    for key_id in ("k1", "k10", "k", "other"):
+        await store.create(a_record(key_id))
+    for number in range(6):
+        key_id = ("k1", "k10")[number % 2]
+        await store.update(key_id, lambda record, number=number: replace(record, name=f"n{number}"))  # type: ignore[misc]
+    await store.delete("k1", now_ms=NOW_MS)
+    assert [entry.revision for entry in await audit(store, key_id="k1")] == [11, 9, 7, 5, 1]
+    assert [entry.revision for entry in await audit(store, key_id="k1", limit=2)] == [11, 9]
+    assert [entry.revision for entry in await audit(store, key_id="k1", limit=2, before=9)] == [7, 5]
+    assert [entry.revision for entry in await audit(store, key_id="k1", limit=2, before=5)] == [1]
+    assert await audit(store, key_id="k1", before=1) == []
+    assert await audit(store, key_id="nobody") == []
+    everything = await audit(store)
+    for key_id in ("k", "k1", "k10", "other"):
+        assert await audit(store, key_id=key_id) == [entry for entry in everything if entry.key_id == key_id]
+
+
+async def test_what_the_log_does_not_keep_is_not_found_by_its_key(store_bench: StoreBench) -> None:
+    store = await store_bench.open(audit_log_size=5)
+    await store.create(a_record("k0"))
+    for number in range(200):
+        await store.create(a_record(f"k{number % 3}-{number}"))
+        await store.update("k0", lambda record, number=number: replace(record, name=f"n{number}"))  # type: ignore[misc]
+    kept = await audit(store)
+    assert kept[-1].revision > 1
+    assert await audit(store, key_id="k0") == [entry for entry in kept if entry.key_id == "k0"]
 
 
 async def test_the_log_keeps_the_newest(store_bench: StoreBench) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from auth_service.adapters.store_cached import CachedKeyStore
-from auth_service.adapters.store_redis import RedisKeyStore
-from auth_service.adapters.store_sqlite import SqliteKeyStore
-from auth_service.adapters.uses_redis import RedisUses
-from auth_service.adapters.uses_sqlite import SqliteUses
+from auth_service.adapters.store_redis.store import RedisKeyStore
+from auth_service.adapters.store_redis.uses import RedisUses
+from auth_service.adapters.store_sqlite.store import SqliteKeyStore
+from auth_service.adapters.store_sqlite.uses import SqliteUses
 from auth_service.core.ports import KeyStore, UseCharger
 from tests.unit.auth_service.fakes import MemoryUses
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from auth_service.adapters import store_sqlite
-from auth_service.adapters.sqlite_schema import MIGRATIONS
-from auth_service.adapters.store_sqlite import SqliteKeyStore
+from auth_service.adapters.store_sqlite import store as store_sqlite
+from auth_service.adapters.store_sqlite.schema import MIGRATIONS
+from auth_service.adapters.store_sqlite.store import SqliteKeyStore
 from auth_service.core.errors import StoreUnavailableError
 from auth_service.core.keys import KeyRecord
 from tests.support.waiting import eventually

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from auth_service.adapters import charge_queue, redis_calls
-from auth_service.adapters.store_redis import RedisKeyStore
-from auth_service.adapters.store_sqlite import SqliteKeyStore
-from auth_service.adapters.uses_redis import RedisUses
-from auth_service.adapters.uses_sqlite import SqliteUses
+from auth_service.adapters import charge_queue
+from auth_service.adapters.redis_access import scripts
+from auth_service.adapters.store_redis.store import RedisKeyStore
+from auth_service.adapters.store_redis.uses import RedisUses
+from auth_service.adapters.store_sqlite.store import SqliteKeyStore
+from auth_service.adapters.store_sqlite.uses import SqliteUses
 from auth_service.core.charging import UNUSED, Uses, cells_of, charge
 from auth_service.core.errors import StoreUnavailableError
 from auth_service.core.keys import KeyRecord, VerificationRate
@@ -78,7 +79,7 @@ def random_record(chance: random.Random) -> KeyRecord:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_the_script_reckons_as_the_core_does(redis: RedisServer, seed: int) -> None:
-    text = (Path(redis_calls.__file__).with_name("redis_scripts") / "charge.lua").read_text()
+    text = (scripts.FOLDER / "charge.lua").read_text()
     assert CLOCK in text
     # The time of this test is not that of the server, so the server must not let anything expire.
     at_a_time = re.sub(r"redis\.call\('PEXPIRE'.*", "", text.replace(CLOCK, "local time = { 0, ARGV[#ARGV] }\n"))

@@ -8,20 +8,23 @@ from typing import Annotated
 import typer
 
 from tidewire_client.audit import AuditAction, AuditEntry, AuditFilters, AuditPage
-from tidewire_client.cli import options
 from tidewire_client.cli.audit_words import ENTRY_COLUMNS, entry_record, entry_row
-from tidewire_client.cli.auth import auth_access
+from tidewire_client.cli.auth import AuthAccess, asks_auth_service
 from tidewire_client.cli.credentials import key_id_of
 from tidewire_client.cli.durations import moment_or_span
 from tidewire_client.cli.failures import UsageProblem
 from tidewire_client.cli.key_output import run_admin
-from tidewire_client.cli.output import Output
-from tidewire_client.key_admin import DEFAULT_DEADLINE_S, KeyAdmin
+from tidewire_client.cli.output import Output, prints
+from tidewire_client.key_admin import KeyAdmin
 
 _ACTIONS = tuple(action.value for action in AuditAction if action is not AuditAction.UNKNOWN)
 
 
+@asks_auth_service
+@prints
 def audit(
+    output: Output,
+    access: AuthAccess,
     key_id: Annotated[str, typer.Option("--key-id", help="Only changes of this key.", show_default="all")] = "",
     actor: Annotated[
         str,
@@ -45,16 +48,8 @@ def audit(
     page_size: Annotated[int, typer.Option(min=1, max=1000, help="Changes at once.")] = 50,
     page_token: Annotated[str, typer.Option(help="Go on where the page before ended: it says with what.")] = "",
     everything: Annotated[bool, typer.Option("--all", help="All pages.")] = False,
-    as_json: options.Json = False,
-    auth_target: options.AuthTarget = options.DEFAULT_AUTH_TARGET,
-    key_file: options.AdminKeyFile = None,
-    tls_ca_file: options.TlsCaFile = None,
-    tls_cert_file: options.TlsCertFile = None,
-    tls_key_file: options.TlsKeyFile = None,
-    timeout: options.Timeout = DEFAULT_DEADLINE_S,
 ) -> None:
     """List changes of keys, newest first. The credential needs admin:audit.read."""
-    access = auth_access(auth_target, key_file, tls_ca_file, tls_cert_file, tls_key_file, timeout)
     now = datetime.now(UTC)
     filters = AuditFilters(
         key_id=key_id_of(key_id),
@@ -75,8 +70,8 @@ def audit(
             if not token or (entries and not everything):
                 return AuditPage(tuple(entries), token)
 
-    found, output = run_admin(access, page), Output(as_json=as_json)
-    if as_json:
+    found = run_admin(access, page)
+    if output.as_json:
         records = [entry_record(entry) for entry in found.entries]
         output.record({"entries": records, "next_page_token": found.next_page_token})
         return

@@ -6,13 +6,15 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Final
 
 from service_runtime.tls_files import TlsFiles
+from tidewire_client.cli import options
 from tidewire_client.cli.credentials import Credential, admin_credential, tls_files
 from tidewire_client.cli.failures import CommandFailed, hint
+from tidewire_client.cli.option_sets import option_set
 from tidewire_client.errors import TidewireError
-from tidewire_client.key_admin import KeyAdmin
+from tidewire_client.key_admin import DEFAULT_DEADLINE_S, KeyAdmin
 from tidewire_client.verifier import KeyVerifier
 
 
@@ -51,17 +53,21 @@ class AuthAccess:
 
 
 def auth_access(
-    target: str,
-    key_file: Path | None,
-    tls_ca: Path | None,
-    tls_cert: Path | None,
-    tls_key: Path | None,
-    timeout_s: float,
+    auth_target: options.AuthTarget = options.DEFAULT_AUTH_TARGET,
+    key_file: options.AdminKeyFile = None,
+    tls_ca_file: options.TlsCaFile = None,
+    tls_cert_file: options.TlsCertFile = None,
+    tls_key_file: options.TlsKeyFile = None,
+    timeout: options.Timeout = DEFAULT_DEADLINE_S,
 ) -> AuthAccess:
     """Return the auth service that the options name.
 
     Raises:
         UsageProblem: There is no credential, or an option is wrong.
     """
-    credential = admin_credential(target, key_file, os.environ, certificate=tls_cert)
-    return AuthAccess(target, credential, tls_files(tls_ca, tls_cert, tls_key), timeout_s)
+    credential = admin_credential(auth_target, key_file, os.environ, certificate=tls_cert_file)
+    return AuthAccess(auth_target, credential, tls_files(tls_ca_file, tls_cert_file, tls_key_file), timeout)
+
+
+# Over a command: its first parameter is the auth service that it asks.
+asks_auth_service: Final = option_set(auth_access)

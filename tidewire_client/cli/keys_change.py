@@ -8,8 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tidewire_client.cli import options
-from tidewire_client.cli.auth import auth_access
+from tidewire_client.cli.auth import AuthAccess, asks_auth_service
 from tidewire_client.cli.credentials import key_id_of
 from tidewire_client.cli.durations import expiry
 from tidewire_client.cli.failures import UsageProblem
@@ -25,12 +24,15 @@ from tidewire_client.cli.key_options import (
     parse_rate,
 )
 from tidewire_client.cli.key_output import print_changed, run_admin
-from tidewire_client.cli.output import Output
-from tidewire_client.key_admin import DEFAULT_DEADLINE_S
+from tidewire_client.cli.output import Output, prints
 from tidewire_client.key_requests import KeyFields
 
 
+@asks_auth_service
+@prints
 def update(
+    output: Output,
+    access: AuthAccess,
     key_id: KeyId,
     owner: Annotated[str | None, typer.Option(help="Who answers for it.")] = None,
     name: Annotated[str | None, typer.Option(help="A name for people; empty: none.")] = None,
@@ -60,16 +62,8 @@ def update(
     etag: Annotated[
         str, typer.Option(help="Of the key as `tidewire keys get` showed it: refused if it has changed since.")
     ] = "",
-    as_json: options.Json = False,
-    auth_target: options.AuthTarget = options.DEFAULT_AUTH_TARGET,
-    key_file: options.AdminKeyFile = None,
-    tls_ca_file: options.TlsCaFile = None,
-    tls_cert_file: options.TlsCertFile = None,
-    tls_key_file: options.TlsKeyFile = None,
-    timeout: options.Timeout = DEFAULT_DEADLINE_S,
 ) -> None:
     """Change a key: what is given, and nothing else. Its live connections go on with what it allows then."""
-    access = auth_access(auth_target, key_file, tls_ca_file, tls_cert_file, tls_key_file, timeout)
     wanted = key_id_of(key_id)
     pairs: list[tuple[str, Any]] = [
         ("owner", owner),
@@ -91,79 +85,62 @@ def update(
         raise UsageProblem("nothing to change is given")
     changes = KeyFields(**fields)  # type: ignore[typeddict-item]
     key = run_admin(access, lambda admin: admin.update(wanted, etag=etag, **changes))
-    print_changed(Output(as_json=as_json), key, f"is changed: {' '.join(sorted(fields))}")
+    print_changed(output, key, f"is changed: {' '.join(sorted(fields))}")
 
 
+@asks_auth_service
+@prints
 def disable(
+    output: Output,
+    access: AuthAccess,
     key_id: KeyId,
     reason: Reason = "",
-    as_json: options.Json = False,
-    auth_target: options.AuthTarget = options.DEFAULT_AUTH_TARGET,
-    key_file: options.AdminKeyFile = None,
-    tls_ca_file: options.TlsCaFile = None,
-    tls_cert_file: options.TlsCertFile = None,
-    tls_key_file: options.TlsKeyFile = None,
-    timeout: options.Timeout = DEFAULT_DEADLINE_S,
 ) -> None:
     """Refuse a key until it is enabled. Its live connections are closed. May be repeated."""
-    access = auth_access(auth_target, key_file, tls_ca_file, tls_cert_file, tls_key_file, timeout)
     wanted = key_id_of(key_id)
     key = run_admin(access, lambda admin: admin.disable(wanted, reason=reason))
-    print_changed(Output(as_json=as_json), key, "is disabled; its connections are closed")
+    print_changed(output, key, "is disabled; its connections are closed")
 
 
+@asks_auth_service
+@prints
 def enable(
+    output: Output,
+    access: AuthAccess,
     key_id: KeyId,
-    as_json: options.Json = False,
-    auth_target: options.AuthTarget = options.DEFAULT_AUTH_TARGET,
-    key_file: options.AdminKeyFile = None,
-    tls_ca_file: options.TlsCaFile = None,
-    tls_cert_file: options.TlsCertFile = None,
-    tls_key_file: options.TlsKeyFile = None,
-    timeout: options.Timeout = DEFAULT_DEADLINE_S,
 ) -> None:
     """Let a disabled key in again. May be repeated."""
-    access = auth_access(auth_target, key_file, tls_ca_file, tls_cert_file, tls_key_file, timeout)
     wanted = key_id_of(key_id)
     key = run_admin(access, lambda admin: admin.enable(wanted))
-    print_changed(Output(as_json=as_json), key, "is enabled")
+    print_changed(output, key, "is enabled")
 
 
+@asks_auth_service
+@prints
 def revoke(
+    output: Output,
+    access: AuthAccess,
     key_id: KeyId,
     reason: Reason = "",
-    as_json: options.Json = False,
-    auth_target: options.AuthTarget = options.DEFAULT_AUTH_TARGET,
-    key_file: options.AdminKeyFile = None,
-    tls_ca_file: options.TlsCaFile = None,
-    tls_cert_file: options.TlsCertFile = None,
-    tls_key_file: options.TlsKeyFile = None,
-    timeout: options.Timeout = DEFAULT_DEADLINE_S,
 ) -> None:
     """Refuse a key for ever. Its live connections are closed. May be repeated."""
-    access = auth_access(auth_target, key_file, tls_ca_file, tls_cert_file, tls_key_file, timeout)
     wanted = key_id_of(key_id)
     key = run_admin(access, lambda admin: admin.revoke(wanted, reason=reason))
-    print_changed(Output(as_json=as_json), key, "is revoked for ever; its connections are closed")
+    print_changed(output, key, "is revoked for ever; its connections are closed")
 
 
+@asks_auth_service
+@prints
 def delete(
+    output: Output,
+    access: AuthAccess,
     key_id: KeyId,
     reason: Reason = "",
-    as_json: options.Json = False,
-    auth_target: options.AuthTarget = options.DEFAULT_AUTH_TARGET,
-    key_file: options.AdminKeyFile = None,
-    tls_ca_file: options.TlsCaFile = None,
-    tls_cert_file: options.TlsCertFile = None,
-    tls_key_file: options.TlsKeyFile = None,
-    timeout: options.Timeout = DEFAULT_DEADLINE_S,
 ) -> None:
     """Remove a key for good. Its live connections are closed. The audit log keeps what it was."""
-    access = auth_access(auth_target, key_file, tls_ca_file, tls_cert_file, tls_key_file, timeout)
     wanted = key_id_of(key_id)
     run_admin(access, lambda admin: admin.delete(wanted, reason=reason))
-    output = Output(as_json=as_json)
-    if as_json:
+    if output.as_json:
         output.record({"key_id": wanted})
     else:
         output.line((wanted, "bold"), " is removed; its connections are closed")

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tidewire_client.cli import options
-from tidewire_client.cli.auth import auth_access
+from tidewire_client.cli.auth import AuthAccess, asks_auth_service
 from tidewire_client.cli.credentials import key_id_of
 from tidewire_client.cli.durations import expiry
 from tidewire_client.cli.key_options import (
@@ -24,12 +23,15 @@ from tidewire_client.cli.key_options import (
 )
 from tidewire_client.cli.key_output import print_new, run_admin
 from tidewire_client.cli.key_words import key_record, moment_words
-from tidewire_client.cli.output import Output
-from tidewire_client.key_admin import DEFAULT_DEADLINE_S
+from tidewire_client.cli.output import Output, prints
 from tidewire_client.verdict import KeyLimits
 
 
+@asks_auth_service
+@prints
 def create(
+    output: Output,
+    access: AuthAccess,
     owner: Annotated[str, typer.Option(help="Who answers for it.")],
     permissions: Annotated[list[str], typer.Option("--permission", help=PERMISSION_HELP)],
     name: Annotated[str, typer.Option(help="A name for people.")] = "",
@@ -45,16 +47,8 @@ def create(
     rate: Rate = None,
     max_uses: Annotated[int, typer.Option(min=0, help="Verifications that it is good for; 0: without end.")] = 0,
     environment: Annotated[str, typer.Option(help="Shown in the key: live or test.")] = "live",
-    as_json: options.Json = False,
-    auth_target: options.AuthTarget = options.DEFAULT_AUTH_TARGET,
-    key_file: options.AdminKeyFile = None,
-    tls_ca_file: options.TlsCaFile = None,
-    tls_cert_file: options.TlsCertFile = None,
-    tls_key_file: options.TlsKeyFile = None,
-    timeout: options.Timeout = DEFAULT_DEADLINE_S,
 ) -> None:
     """Make a key. It is shown this once."""
-    access = auth_access(auth_target, key_file, tls_ca_file, tls_cert_file, tls_key_file, timeout)
     expire_time = expiry(expires_in, expires_at, datetime.now(UTC))
     key_limits = KeyLimits(**parse_limits(limits or []))
     key_rate = None if rate is None else parse_rate(rate)
@@ -73,28 +67,23 @@ def create(
             max_uses=max_uses,
         ),
     )
-    print_new(Output(as_json=as_json), created.key, created.api_key, {})
+    print_new(output, created.key, created.api_key, {})
 
 
+@asks_auth_service
+@prints
 def rotate(
+    output: Output,
+    access: AuthAccess,
     key_id: KeyId,
     grace: Annotated[str, typer.Option(help="How long the old key stays good: 24h, 7d, at most 366d; 0: not at all.")],
     expires_in: ExpiresIn = None,
     expires_at: ExpiresAt = None,
-    as_json: options.Json = False,
-    auth_target: options.AuthTarget = options.DEFAULT_AUTH_TARGET,
-    key_file: options.AdminKeyFile = None,
-    tls_ca_file: options.TlsCaFile = None,
-    tls_cert_file: options.TlsCertFile = None,
-    tls_key_file: options.TlsKeyFile = None,
-    timeout: options.Timeout = DEFAULT_DEADLINE_S,
 ) -> None:
     """Make a key in the place of another, with a new id. The new key is shown this once; the old one ends after the grace."""
-    access = auth_access(auth_target, key_file, tls_ca_file, tls_cert_file, tls_key_file, timeout)
     wanted, span = key_id_of(key_id), parse_grace(grace)
     expire_time = expiry(expires_in, expires_at, datetime.now(UTC))
     rotated = run_admin(access, lambda admin: admin.rotate(wanted, grace=span, expire_time=expire_time))
-    output = Output(as_json=as_json)
     replaced = {"replaced": key_record(rotated.replaced, datetime.now(UTC))}
     print_new(output, rotated.key, rotated.api_key, replaced)
     if rotated.replaced.expire_time is not None:

@@ -7,23 +7,26 @@ from typing import Annotated
 
 import typer
 
-from tidewire_client.cli import options
-from tidewire_client.cli.auth import auth_access
+from tidewire_client.cli.auth import AuthAccess, asks_auth_service
 from tidewire_client.cli.credentials import key_id_of
 from tidewire_client.cli.durations import moment_or_span
 from tidewire_client.cli.failures import UsageProblem
 from tidewire_client.cli.key_options import KeyId
 from tidewire_client.cli.key_output import print_key, run_admin
 from tidewire_client.cli.key_words import KEY_COLUMNS, key_record, key_row
-from tidewire_client.cli.output import Output
-from tidewire_client.key_admin import DEFAULT_DEADLINE_S, KeyAdmin
+from tidewire_client.cli.output import Output, prints
+from tidewire_client.key_admin import KeyAdmin
 from tidewire_client.key_requests import KeyFilters
 from tidewire_client.keys import Key, KeyState
 
 _STATES = tuple(state.value for state in KeyState if state is not KeyState.UNKNOWN)
 
 
+@asks_auth_service
+@prints
 def list_keys(
+    output: Output,
+    access: AuthAccess,
     owner: Annotated[str, typer.Option(help="Only keys of this owner.", show_default="all")] = "",
     states: Annotated[
         list[str] | None,
@@ -41,16 +44,8 @@ def list_keys(
             show_default="all",
         ),
     ] = None,
-    as_json: options.Json = False,
-    auth_target: options.AuthTarget = options.DEFAULT_AUTH_TARGET,
-    key_file: options.AdminKeyFile = None,
-    tls_ca_file: options.TlsCaFile = None,
-    tls_cert_file: options.TlsCertFile = None,
-    tls_key_file: options.TlsKeyFile = None,
-    timeout: options.Timeout = DEFAULT_DEADLINE_S,
 ) -> None:
     """List keys, oldest first, without their secrets."""
-    access = auth_access(auth_target, key_file, tls_ca_file, tls_cert_file, tls_key_file, timeout)
     now = datetime.now(UTC)
     filters = KeyFilters(
         owner=owner,
@@ -63,8 +58,8 @@ def list_keys(
     async def all_keys(admin: KeyAdmin) -> list[Key]:
         return [key async for key in admin.list_all(**filters)]
 
-    keys, output = run_admin(access, all_keys), Output(as_json=as_json)
-    if as_json:
+    keys = run_admin(access, all_keys)
+    if output.as_json:
         output.record({"keys": [key_record(key, now) for key in keys]})
     elif keys:
         output.table(KEY_COLUMNS, [key_row(key, now) for key in keys])
@@ -72,20 +67,16 @@ def list_keys(
         output.note("there are no such keys" if any(filters.values()) else "there are no keys")
 
 
+@asks_auth_service
+@prints
 def get(
+    output: Output,
+    access: AuthAccess,
     key_id: KeyId,
-    as_json: options.Json = False,
-    auth_target: options.AuthTarget = options.DEFAULT_AUTH_TARGET,
-    key_file: options.AdminKeyFile = None,
-    tls_ca_file: options.TlsCaFile = None,
-    tls_cert_file: options.TlsCertFile = None,
-    tls_key_file: options.TlsKeyFile = None,
-    timeout: options.Timeout = DEFAULT_DEADLINE_S,
 ) -> None:
     """Show a key, without its secret."""
-    access = auth_access(auth_target, key_file, tls_ca_file, tls_cert_file, tls_key_file, timeout)
     wanted = key_id_of(key_id)
-    print_key(Output(as_json=as_json), run_admin(access, lambda admin: admin.get(wanted)))
+    print_key(output, run_admin(access, lambda admin: admin.get(wanted)))
 
 
 def _parse_states(texts: list[str]) -> list[KeyState]:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
-from tidewire_client.cli import options
-from tidewire_client.cli.auth import AuthAccess, auth_access
+from tidewire_client.cli.auth import AuthAccess, asks_auth_service
 from tidewire_client.cli.credentials import key_to_verify
 from tidewire_client.cli.failures import ExitCode
-from tidewire_client.cli.output import Output
+from tidewire_client.cli.option_sets import option_set
+from tidewire_client.cli.output import Output, prints
 from tidewire_client.cli.verdict_words import verdict_fields, verdict_record
-from tidewire_client.key_admin import DEFAULT_DEADLINE_S
 from tidewire_client.verdict import Verdict
 
 From = Annotated[
@@ -36,79 +36,65 @@ ClientAddress = Annotated[
 ]
 
 
-def verify(
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked: of the key of which file (None: of stdin), and what it is wanted for."""
+
+    file: Path | None
+    use: dict[str, str]
+
+
+def question_of(
     file: From = None,
     action: Action = "",
     channel: Channel = "",
     domain: Domain = "",
     workspace: Workspace = "",
     client_address: ClientAddress = "",
-    as_json: options.Json = False,
-    auth_target: options.AuthTarget = options.DEFAULT_AUTH_TARGET,
-    key_file: options.AdminKeyFile = None,
-    tls_ca_file: options.TlsCaFile = None,
-    tls_cert_file: options.TlsCertFile = None,
-    tls_key_file: options.TlsKeyFile = None,
-    timeout: options.Timeout = DEFAULT_DEADLINE_S,
-) -> None:
+) -> Question:
+    """Return the question that the options ask."""
+    use = {"domain": domain, "workspace": workspace, "action": action, "channel": channel}
+    return Question(file, {**use, "client_address": client_address})
+
+
+_asks: Final = option_set(question_of)
+
+
+@asks_auth_service
+@prints
+@_asks
+def verify(question: Question, output: Output, access: AuthAccess) -> None:
     """Verify a key as a back end does.
 
     The use is charged to the key if its uses are counted. Ends with 0 if the key is good, else with 4.
     """
-    access = auth_access(auth_target, key_file, tls_ca_file, tls_cert_file, tls_key_file, timeout)
-    question = {
-        "domain": domain,
-        "workspace": workspace,
-        "action": action,
-        "channel": channel,
-        "client_address": client_address,
-    }
-    raise typer.Exit(_ask(access, file, question, charge=True, as_json=as_json))
+    raise typer.Exit(_ask(access, question, output, charge=True))
 
 
-def introspect(
-    file: From = None,
-    action: Action = "",
-    channel: Channel = "",
-    domain: Domain = "",
-    workspace: Workspace = "",
-    client_address: ClientAddress = "",
-    as_json: options.Json = False,
-    auth_target: options.AuthTarget = options.DEFAULT_AUTH_TARGET,
-    key_file: options.AdminKeyFile = None,
-    tls_ca_file: options.TlsCaFile = None,
-    tls_cert_file: options.TlsCertFile = None,
-    tls_key_file: options.TlsKeyFile = None,
-    timeout: options.Timeout = DEFAULT_DEADLINE_S,
-) -> None:
+@asks_auth_service
+@prints
+@_asks
+def introspect(question: Question, output: Output, access: AuthAccess) -> None:
     """Say what `verify` would say, and charge nothing.
 
     Ends with 0 if the key is good, else with 4.
     """
-    access = auth_access(auth_target, key_file, tls_ca_file, tls_cert_file, tls_key_file, timeout)
-    question = {
-        "domain": domain,
-        "workspace": workspace,
-        "action": action,
-        "channel": channel,
-        "client_address": client_address,
-    }
-    raise typer.Exit(_ask(access, file, question, charge=False, as_json=as_json))
+    raise typer.Exit(_ask(access, question, output, charge=False))
 
 
-def _ask(access: AuthAccess, file: Path | None, question: dict[str, str], *, charge: bool, as_json: bool) -> int:
-    api_key = key_to_verify(file, sys.stdin)
+def _ask(access: AuthAccess, question: Question, output: Output, *, charge: bool) -> int:
+    api_key = key_to_verify(question.file, sys.stdin)
 
     async def run() -> Verdict:
         verifier = access.verifier()
         try:
             with access.explained():
-                return await (verifier.verify if charge else verifier.introspect)(api_key, **question)
+                return await (verifier.verify if charge else verifier.introspect)(api_key, **question.use)
         finally:
             await verifier.close()
 
-    verdict, output = asyncio.run(run()), Output(as_json=as_json)
-    if as_json:
+    verdict = asyncio.run(run())
+    if output.as_json:
         output.record({"verdict": verdict_record(verdict)})
     else:
         output.fields(verdict_fields(verdict))

@@ -14,6 +14,9 @@ from typing import IO, Any, Final, NoReturn
 from rich.console import Console
 from rich.text import Text
 
+from tidewire_client.cli import options
+from tidewire_client.cli.option_sets import option_set
+
 # Control characters of ASCII and of Latin-1, line and paragraph separators, those that turn the direction of text, and
 # halves of characters.
 _UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -83,6 +86,15 @@ class Output:
         for number, line in enumerate(lines):
             text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
             self.line((text, "dim" if number == 0 else ""))
+
+
+def output_of(as_json: options.Json = False) -> Output:
+    """Return the output that the options ask for."""
+    return Output(as_json=as_json)
+
+
+# Over a command: its first parameter is where it writes.
+prints: Final = option_set(output_of)
 
 
 def printable(text: str) -> str:

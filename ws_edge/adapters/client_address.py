@@ -5,10 +5,15 @@ The invariant: nobody can make up an address. `X-Forwarded-For` counts only as f
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from collections.abc import Iterable
+from typing import Final
 
 from aiohttp import web
+
+# Addresses that are read once: behind a proxy, or one client with many connections, the same come again and again.
+_REMEMBERED: Final = 4096
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -35,6 +40,7 @@ class ClientAddresses:
         return ""
 
 
+@functools.lru_cache(_REMEMBERED)
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         address = ipaddress.ip_address(text.partition("%")[0])

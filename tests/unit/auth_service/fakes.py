@@ -125,9 +125,10 @@ class MemoryKeyStore:
         revision = self._append(key_id, VerdictCode.NOT_FOUND)
         self._tell(replace(entry_of_removal(before, actor, reason, now_ms), revision=revision))
 
-    async def audit_entries(self, *, before: int, limit: int) -> Sequence[AuditEntry]:
+    async def audit_entries(self, *, before: int, limit: int, key_id: str = "") -> Sequence[AuditEntry]:
         self._up()
-        return [entry for entry in reversed(self._audit) if not before or entry.revision < before][:limit]
+        found = [entry for entry in reversed(self._audit) if not before or entry.revision < before]
+        return [entry for entry in found if key_id in ("", entry.key_id)][:limit]
 
     async def list_keys(self, *, after: int, limit: int, owner: str) -> KeyPage:
         self._up()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from service_runtime.redis_address import parse_redis_address
 from service_runtime.settings import SettingsError, make_settings
 from session_service.core.retention import MAX_BOUND, RetentionRule
 from session_service.settings import SessionSettings
@@ -50,10 +51,10 @@ def test_other_engines_are_refused_without_a_word_of_theirs(url: str) -> None:
 )
 def test_redis_is_an_engine_and_its_password_is_not_shown(url: str) -> None:
     settings = made(engine_url=url)
-    assert settings.redis_url == url
+    assert settings.redis_address == parse_redis_address(url)
     assert url not in repr(settings)
-    assert made().redis_url is None
-    assert made(engine_url="sqlite:///y/z.db").redis_url is None
+    assert made().redis_address is None
+    assert made(engine_url="sqlite:///y/z.db").redis_address is None
 
 
 def test_retention_is_the_default_and_the_rules() -> None:

@@ -724,7 +724,9 @@ class ListAuditEntriesResponse(_message.Message):
     """For the next page; empty: this was the last."""
     @_builtins.property
     def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___AuditEntry]:
-        """Newest first. May be fewer than asked for, or none, before the last page, as in ListKeysResponse."""
+        """Newest first. As many as asked for, but on the last page; where more is filtered by than `key_id`, they may be fewer, or
+        none, before the last page, as in ListKeysResponse.
+        """
 
     def __init__(
         self,

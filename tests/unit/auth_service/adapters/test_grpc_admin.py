@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from tidewire.auth.v1 import admin_pb2
 
-from auth_service.adapters.grpc_admin import KeyAdminServicer
-from auth_service.adapters.grpc_caller import SERVICE, Caller
+from auth_service.adapters.grpc_api.admin import KeyAdminServicer
+from auth_service.adapters.grpc_api.caller import SERVICE, Caller
 from auth_service.core.administration import Administration
 from auth_service.core.key_format import parse
 from tests.unit.auth_service.fakes import PEPPERS, FakeClock, MemoryKeyStore, MemoryUses, a_record

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from auth_service.adapters.grpc_caller import Caller, Callers
+from auth_service.adapters.grpc_api.caller import Caller, Callers
 from auth_service.core.callers import Group, parse_certificates
 from auth_service.core.errors import CallerNotAllowedError, CallerUnknownError
 from auth_service.core.verification import Use

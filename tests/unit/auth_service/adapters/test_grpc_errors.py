@@ -8,7 +8,7 @@ import grpc
 import pytest
 from tidewire.auth.v1 import keys_pb2
 
-from auth_service.adapters.grpc_errors import ERROR_DOMAIN, STATUS_OF, end_with
+from auth_service.adapters.grpc_api.errors import ERROR_DOMAIN, STATUS_OF, end_with
 from auth_service.core import errors
 from service_runtime.grpc_channel import open_channel
 from service_runtime.grpc_errors import error_info

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from tidewire.auth.v1 import auth_pb2
 
-from auth_service.adapters.grpc_caller import SERVICE, Caller
-from auth_service.adapters.grpc_messages import verdict_message
-from auth_service.adapters.grpc_servicer import AuthServicer
+from auth_service.adapters.grpc_api.caller import SERVICE, Caller
+from auth_service.adapters.grpc_api.verdict_messages import verdict_message
+from auth_service.adapters.grpc_api.verification import AuthServicer
 from auth_service.adapters.store_cached import CachedKeyStore
 from auth_service.core.key_format import generate
 from auth_service.core.keys import KeyLimits

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from auth_service.adapters.pepper_file import load_or_make
+from auth_service.adapters.peppers.file import load_or_make
 from auth_service.core.errors import PepperError
 
 SECRET = "p" * 32

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 from prometheus_client import REGISTRY
 
-from auth_service.adapters import pepper_rotation
-from auth_service.adapters.pepper_rotation import PepperRotation
+from auth_service.adapters.peppers import rotation as pepper_rotation
+from auth_service.adapters.peppers.rotation import PepperRotation
 from tests.support.waiting import eventually
 from tests.unit.auth_service.fakes import MemoryKeyStore, a_record
 

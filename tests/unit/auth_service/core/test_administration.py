@@ -148,6 +148,25 @@ async def test_a_development_key_is_followed_by_an_ordinary_one(clock: FakeClock
     assert parse(text).key_id == new.key_id
 
 
+async def test_pages_of_the_audit_log_of_one_key_are_full(administration: Administration) -> None:
+    record, _ = await administration.create(REQUEST, ACTOR)
+    for _ in range(3):
+        await administration.set_state(record.key_id, KeyState.DISABLED, "", ACTOR)
+        await administration.create(REQUEST, ACTOR)
+        await administration.set_state(record.key_id, KeyState.ACTIVE, "", ACTOR)
+    asked, token, sizes = AuditFilter(key_id=record.key_id), "", []
+    while True:
+        page = await administration.audit_entries(2, token, asked)
+        assert {entry.key_id for entry in page.rows} == {record.key_id}
+        sizes.append(len(page.rows))
+        if page.next_token is None:
+            break
+        token = str(page.next_token)
+    assert sizes == [2, 2, 2, 1]
+    # A page that ends with the last entry is the last.
+    assert (await administration.audit_entries(7, "", asked)).next_token is None
+
+
 async def test_a_deleted_key_is_gone_and_the_audit_log_keeps_it(administration: Administration) -> None:
     record, _ = await administration.create(REQUEST, ACTOR)
     await administration.delete(record.key_id, "no longer needed", "key:boss")

@@ -1,0 +1,1 @@
+"""What is asked over gRPC: verification, administration, Envoy's external authorization."""

@@ -1,0 +1,1 @@
+"""The pepper file, and keys that move to the current pepper."""
