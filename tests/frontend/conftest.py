@@ -9,14 +9,15 @@ from typing import Any
 import pytest
 
 from tests.support.node_client import NodeClient
-from tests.support.npm import CLIENT, run_script
+from tests.support.npm import build_client, node
 from tests.support.services import Gateway
 
 
 @pytest.fixture(scope="session")
 def built_client() -> None:
-    """The package's `dist/`, made from its source now."""
-    run_script(CLIENT, "build")
+    """The package's `dist/`, made from its source as it is now."""
+    node()
+    build_client()
 
 
 @pytest.fixture

@@ -40,10 +40,11 @@ def ran(*command: str, cwd: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def installed(built_client: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder where the package is installed as it would come from a registry."""
     folder = tmp_path_factory.mktemp("installed")
-    ran(program("npm"), "pack", "--silent", "--pack-destination", str(folder), cwd=CLIENT)
+    # Built already, and not again: another test process may be using it.
+    ran(program("npm"), "pack", "--silent", "--ignore-scripts", "--pack-destination", str(folder), cwd=CLIENT)
     with tarfile.open(next(folder.glob("*.tgz"))) as packed:
         packed.extractall(folder, filter="data")
     (folder / "node_modules").mkdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -38,6 +39,21 @@ def run_script(package: Path, script: str) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout
+
+
+def build_client() -> None:
+    """Make the client's `dist/` if its sources are newer; once, however many test processes ask at the same time."""
+    with (FRONTEND / "node_modules" / ".build.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not _is_built():
+            run_script(CLIENT, "build")
+
+
+def _is_built() -> bool:
+    # The types are made last.
+    made = CLIENT / "dist" / "index.d.ts"
+    sources = [*CLIENT.glob("src/*.ts"), *CLIENT.glob("*.mjs"), *CLIENT.glob("*.json"), FRONTEND / "package-lock.json"]
+    return made.exists() and all(made.stat().st_mtime > source.stat().st_mtime for source in sources)
 
 
 def node() -> str:
