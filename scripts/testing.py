@@ -22,6 +22,11 @@ _PATHS: Final = {
     "integration": ("tests/conformance", "tests/integration", "tests/protocol", "tests/benchmarks"),
     "all": ("tests",),
 }
+# Test processes at once. Tests wait for others for half of their time, and start several services each: more than the machine
+# has cores makes them late.
+_LEAST_AT_ONCE: Final = 2
+_MOST_AT_ONCE: Final = 4
+_SLOWEST_SHOWN: Final = 30
 # Unit tests alone must cover each core; everything together must cover the rest.
 _DEMANDS: Final = {"unit": Demand.CORES, "integration": Demand.NOTHING, "all": Demand.EVERYTHING}
 
@@ -31,7 +36,7 @@ def run_tests(suite: str, arguments: Sequence[str]) -> int:
 
     Args:
         suite: `unit`, `integration` or `all`.
-        arguments: For pytest; with any, coverage is shown and not judged.
+        arguments: For pytest; with any, tests are run one after the other, and coverage is shown and not judged.
 
     Returns:
         The exit code: pytest's, or 1 if it passed and the coverage is too low.
@@ -51,7 +56,12 @@ def _pytest(paths: Sequence[str], junit: Path, arguments: Sequence[str]) -> int:
     _tool("coverage", "erase")
     existing = [path for path in paths if (ROOT / path).is_dir()]
     given = [] if _names_tests(arguments) else existing
-    return _tool("coverage", "run", "-m", "pytest", f"--junit-xml={junit}", *given, *arguments)
+    options = arguments or (f"--numprocesses={_at_once()}", f"--durations={_SLOWEST_SHOWN}")
+    return _tool("coverage", "run", "-m", "pytest", f"--junit-xml={junit}", *given, *options)
+
+
+def _at_once() -> int:
+    return max(_LEAST_AT_ONCE, min(os.cpu_count() or 1, _MOST_AT_ONCE))
 
 
 def _names_tests(arguments: Sequence[str]) -> bool:

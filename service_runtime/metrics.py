@@ -1,11 +1,74 @@
-"""Prometheus text over HTTP, for services that have no HTTP server of their own."""
+"""Prometheus text over HTTP, for services that have no HTTP server of their own, and plain numbers that it is made of.
+
+The counters of the client library take a lock each time. A `Tally` and a `Spread` are written by one thread only, and read
+when the metrics are scraped.
+"""
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from threading import Thread
 from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import REGISTRY, CollectorRegistry, start_http_server
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+
+class Tally(Collector):
+    """Counts up, without a lock: for one thread.
+
+    Args:
+        name: The metric, without `_total`.
+        text: What it counts.
+        registry: Where it is registered.
+    """
+
+    def __init__(self, name: str, text: str, registry: CollectorRegistry) -> None:
+        self._name = name
+        self._text = text
+        self.value = 0
+        registry.register(self)
+
+    def inc(self, count: int = 1) -> None:
+        """Count more."""
+        self.value += count
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metric."""
+        yield CounterMetricFamily(self._name, self._text, value=self.value)
+
+
+class Spread(Collector):
+    """A histogram without a lock: for one thread.
+
+    Args:
+        name: The metric.
+        text: What is observed.
+        bounds: Upper bounds of the buckets, ascending; one without a bound is added.
+        registry: Where it is registered.
+    """
+
+    def __init__(self, name: str, text: str, bounds: Sequence[float], registry: CollectorRegistry) -> None:
+        self._name = name
+        self._text = text
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self._sum = 0.0
+        registry.register(self)
+
+    def observe(self, value: float) -> None:
+        """Count a value in."""
+        self._counts[bisect_left(self._bounds, value)] += 1
+        self._sum += value
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metric."""
+        names = [*(str(float(bound)) for bound in self._bounds), "+Inf"]
+        buckets = list(zip(names, accumulate(self._counts), strict=True))
+        yield HistogramMetricFamily(self._name, self._text, buckets=buckets, sum_value=self._sum)
 
 
 class MetricsServer:

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import uvloop
 
@@ -36,6 +37,7 @@ def run_service(service: str, settings: ServiceSettings, main: Callable[[asyncio
     async def body() -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(_note_fault)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         collecting = asyncio.create_task(collect_at_times())
@@ -52,6 +54,18 @@ def run_service(service: str, settings: ServiceSettings, main: Callable[[asyncio
         return 1
     log.info("stopped")
     return 0
+
+
+def _note_fault(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what was raised where nobody could catch it.
+
+    When the other end of a TLS connection is killed, uvloop may write a last record to the closed transport. It calls that a
+    fatal error; whoever uses the connection is told of its end, as of any other.
+    """
+    if isinstance(context.get("exception"), RuntimeError) and "SSL protocol" in context["message"]:
+        log.info("TLS connection ended before all was written", error=str(context["exception"]))
+    else:
+        loop.default_exception_handler(context)
 
 
 def announce_ready(settings: ServiceSettings, service: str, **facts: object) -> None:

@@ -2,23 +2,46 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.key_admin import KeyAdmin, MadeKey
 from tests.support.protocol_client import Clients
+from tests.support.scheduling import FileByFile, in_order
 from tests.support.services import Gateway
 from tests.support.target import Target
 
+# Between services that nothing is done to: a slow machine is no fault.
+PATIENCE_S = 20
+
 
 def pytest_configure() -> None:
-    """Have processes that tests start end by signals, also when whoever runs the tests ignores them (`nohup`, `&`)."""
+    """Have processes that tests start end by signals, also when whoever runs the tests ignores them (`nohup`, `&`).
+
+    An example that takes long on a machine that does much else is no finding: no test of examples is timed.
+    """
+    settings.register_profile("tidewire", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("tidewire")
     for number, action in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, action)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put what takes long first where several processes share the tests."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items[:] = in_order(items)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FileByFile:
+    """Share the tests file by file."""
+    config.option.loadscopereorder = False
+    return FileByFile(config, log)
 
 
 def _run_gateway(gateway: Gateway) -> Iterator[Gateway]:
@@ -33,7 +56,9 @@ def _run_gateway(gateway: Gateway) -> Iterator[Gateway]:
 @pytest.fixture(scope="session")
 def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """A gateway for tests that neither kill nor stop anything."""
-    yield from _run_gateway(Gateway(tmp_path_factory.mktemp("shared-gateway")))
+    edge = {"auth-deadline-s": PATIENCE_S, "session-deadline-s": PATIENCE_S}
+    session = {"auth-deadline-s": PATIENCE_S}
+    yield from _run_gateway(Gateway(tmp_path_factory.mktemp("shared-gateway"), edge=edge, session=session))
 
 
 @pytest.fixture(scope="module")

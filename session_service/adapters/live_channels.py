@@ -148,7 +148,7 @@ class LiveChannels:
         edges = self.hub.deliver(message)
         if not edges:
             return
-        event = codec.framed(pb.Event(delivery=codec.message(message)))
+        event = codec.framed_delivery(message)
         for edge in edges:
             if edge.outlet is not None:
                 edge.outlet.push(event)

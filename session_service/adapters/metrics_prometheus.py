@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from service_runtime.metrics import Spread, Tally
 
 _SECONDS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5)
 _SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
@@ -19,17 +21,15 @@ class EngineMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         prefix = "tidewire_session_engine"
-        self.appended = Counter(f"{prefix}_appended", "Messages stored", registry=registry)
-        self.duplicates = Counter(f"{prefix}_duplicates", "Publishes that were stored before", registry=registry)
-        self.refused = Counter(f"{prefix}_refused", "Publishes refused because too many waited", registry=registry)
-        self.errors = Counter(f"{prefix}_errors", "Commands that the engine failed", registry=registry)
-        self.acks_dropped = Counter(
-            f"{prefix}_acks_dropped", "Acknowledgements dropped because too many waited", registry=registry
+        self.appended = Tally(f"{prefix}_appended", "Messages stored", registry)
+        self.duplicates = Tally(f"{prefix}_duplicates", "Publishes that were stored before", registry)
+        self.refused = Tally(f"{prefix}_refused", "Publishes refused because too many waited", registry)
+        self.errors = Tally(f"{prefix}_errors", "Commands that the engine failed", registry)
+        self.acks_dropped = Tally(
+            f"{prefix}_acks_dropped", "Acknowledgements dropped because too many waited", registry
         )
-        self.group_size = Histogram(f"{prefix}_group_size", "Commands in one commit", buckets=_SIZES, registry=registry)
-        self.append_seconds = Histogram(
-            f"{prefix}_append_seconds", "Seconds that one commit took", buckets=_SECONDS, registry=registry
-        )
+        self.group_size = Spread(f"{prefix}_group_size", "Commands in one commit", _SIZES, registry)
+        self.append_seconds = Spread(f"{prefix}_append_seconds", "Seconds that one commit took", _SECONDS, registry)
 
 
 class StreamMetrics:
@@ -41,21 +41,19 @@ class StreamMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         prefix = "tidewire_session"
-        self.commands = Counter(f"{prefix}_commands", "Commands of edges", registry=registry)
-        self.failed = Counter(f"{prefix}_commands_failed", "Commands answered with a failure", registry=registry)
-        self.delivered = Counter(f"{prefix}_delivered", "Messages sent to edges, one count an edge", registry=registry)
-        self.gaps = Counter(f"{prefix}_gaps", "Gaps found in what the engine delivered", registry=registry)
-        self.renewed = Counter(f"{prefix}_epochs_renewed", "Channels that got another epoch in use", registry=registry)
-        self.cut_off = Counter(f"{prefix}_edges_cut_off", "Edges cut off because they did not read", registry=registry)
+        self.commands = Tally(f"{prefix}_commands", "Commands of edges", registry)
+        self.failed = Tally(f"{prefix}_commands_failed", "Commands answered with a failure", registry)
+        self.delivered = Tally(f"{prefix}_delivered", "Messages sent to edges, one count an edge", registry)
+        self.gaps = Tally(f"{prefix}_gaps", "Gaps found in what the engine delivered", registry)
+        self.renewed = Tally(f"{prefix}_epochs_renewed", "Channels that got another epoch in use", registry)
+        self.cut_off = Tally(f"{prefix}_edges_cut_off", "Edges cut off because they did not read", registry)
         self.edges = Gauge(f"{prefix}_edges", "Edges attached", registry=registry)
         self.channels = Gauge(f"{prefix}_channels", "Active channels", registry=registry)
         self.engine_healthy = Gauge(
             f"{prefix}_engine_healthy", "1 while canaries come back through the message store", registry=registry
         )
-        self.engine_alarms = Counter(
-            f"{prefix}_engine_alarms", "Times that canaries ceased to come back", registry=registry
-        )
-        self.canaries_lost = Counter(f"{prefix}_canaries_lost", "Canaries that did not return", registry=registry)
+        self.engine_alarms = Tally(f"{prefix}_engine_alarms", "Times that canaries ceased to come back", registry)
+        self.canaries_lost = Tally(f"{prefix}_canaries_lost", "Canaries that did not return", registry)
 
 
 class ClusterMetrics:

@@ -55,7 +55,7 @@ async def stored_clients(bench: RedisBench, *clients: str) -> None:
     async def they_are() -> bool:
         return set(bench.entries()) == set(clients)
 
-    await eventually(they_are, 20.0, f"{clients} are stored")
+    await eventually(they_are, what=f"{clients} are stored")
 
 
 async def test_what_changed_while_redis_was_dead_is_told_when_it_is_back(bench: RedisBench, redis: RedisServer) -> None:
@@ -104,7 +104,7 @@ async def test_a_watcher_hears_what_it_missed_while_it_was_cut_off(bench: RedisB
     for client_id, joined, _ in here.told[2:]:
         assert joined is (client_id not in present), "nobody is told to come or go twice"
         (present.add if joined else present.discard)(client_id)
-    await eventually(lambda: tells_of(here, {"watcher", "bob", "last"}), 10.0)
+    await eventually(lambda: tells_of(here, {"watcher", "bob", "last"}))
 
 
 async def tells_of(service: Service, clients: set[str]) -> bool:
@@ -146,13 +146,13 @@ async def test_a_frozen_redis_gets_the_last_word_in_the_end(bench: RedisBench, r
     async def given_up() -> bool:
         return there.counter("retries") >= 1
 
-    await eventually(given_up, 20.0, "the words count as perhaps said")
+    await eventually(given_up, what="the words count as perhaps said")
     there.end(carol)
     there.join("bob", join_ms=4)
     redis.thaw()
     await here.sees("watcher", "bob")
     await stored_clients(bench, "watcher", "bob")
-    await eventually(lambda: tells_of(here, {"watcher", "bob"}), 10.0)
+    await eventually(lambda: tells_of(here, {"watcher", "bob"}))
 
 
 async def test_a_stray_that_no_service_stands_for_does_not_count_and_goes(bench: RedisBench) -> None:

@@ -142,7 +142,7 @@ async def test_an_update_out_of_bounds_names_the_field(
 
 async def test_an_expiry_is_valid_strictly_before_and_can_be_extended(clients: list[AuthClient]) -> None:
     key, text = await clients[0].create(expires_in_s=0.5)
-    async with clients[1].watch() as watch:
+    async with clients[1].watch(key.revision) as watch:
         assert await watch.changes(1) == [(key.key_id, "EXPIRED")]
         assert time.time_ns() // 10**6 >= key.expire_time.ToMilliseconds()
         assert_verdict(await clients[0].verify(text), "EXPIRED", key_id=key.key_id)
@@ -158,7 +158,7 @@ async def test_a_rotated_key_lives_until_the_end_of_its_grace(clients: list[Auth
     key, text = await clients[0].create(["join:*"], name="backend", environment="test", max_uses=5)
     assert_verdict(await clients[0].verify(text), "VALID", remaining_uses=4)
     async with clients[1].watch() as watch:
-        answer = await rotate(clients[0], key.key_id, grace_s=1.0)
+        answer = await rotate(clients[0], key.key_id, grace_s=3.0)
         new, old = answer.key, answer.replaced
         assert sorted(await watch.changes(2)) == sorted([(key.key_id, "VALID"), (new.key_id, "VALID")])
         assert (new.replaces, old.replaced_by) == (key.key_id, new.key_id)

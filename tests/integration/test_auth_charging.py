@@ -31,7 +31,9 @@ BOUNDS = [
     {"max_uses": BOUND},
     {"verification_rate": keys_pb2.VerificationRate(verifications=BOUND, period=HOUR)},
 ]
-HEALS_WITHIN_S = 10.0
+HEALS_WITHIN_S = 30.0
+# Between the clock of services and that of tests.
+CLOCKS_S = 0.05
 
 Start = Callable[..., ServiceProcess]
 
@@ -130,8 +132,9 @@ async def test_uses_are_told_down_to_the_last_and_then_refused(clients: list[Aut
 
 async def test_a_rate_says_when_to_come_again_and_keeps_its_word(clients: list[AuthClient]) -> None:
     key, text = await clients[0].create(verification_rate=rate(2, seconds=1))
-    denied = None
+    denied, asked_s = None, 0.0
     while denied is None:
+        asked_s = time.monotonic()
         for client in clients:
             verdict = await client.verify(text)
             assert not verdict.HasField("remaining_uses")
@@ -139,14 +142,12 @@ async def test_a_rate_says_when_to_come_again_and_keeps_its_word(clients: list[A
                 denied = verdict
     assert_verdict(denied, "RATE_LIMITED", key_id=key.key_id, owner="")
     assert 0 < denied.retry_after.ToMilliseconds() <= 500
-    denied_s = time.monotonic()
 
     async def let_in() -> bool:
         return code_name((await clients[-1].verify(text)).code) == "VALID"
 
     await eventually(let_in)
-    # A little less than was told: the answer was on its way for a while.
-    assert time.monotonic() - denied_s > denied.retry_after.ToMilliseconds() / 1000 - 0.4
+    assert time.monotonic() - asked_s > denied.retry_after.ToMilliseconds() / 1000 - CLOCKS_S
 
 
 async def test_looks_and_checks_cost_nothing(clients: list[AuthClient]) -> None:

@@ -20,6 +20,7 @@ from auth_service.adapters.store_redis.store import RedisKeyStore
 from auth_service.core.errors import RevisionGoneError, StoreUnavailableError
 from service_runtime.redis_address import parse_redis_address
 from tests.support.auth_client import AuthClient, assert_verdict, code_name, refused, state_name
+from tests.support.key_admin import ACTS_WITHIN_S
 from tests.support.processes import ROOT, ServiceProcess
 from tests.support.redis_access import RedisAccess
 from tests.support.redis_server import RedisServer
@@ -30,7 +31,9 @@ pytestmark = pytest.mark.integration
 
 TOKEN = f"canary-token-{secrets.token_hex(16)}"
 PASSWORD = f"canary-password-{secrets.token_hex(8)}"
-HEALS_WITHIN_S = 10.0
+HEALS_WITHIN_S = 30.0
+# Its store is given up after a second.
+ANSWERS_WITHIN_S = 10.0
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +96,7 @@ async def test_a_revocation_at_one_is_told_by_the_other_and_acts_there(clients: 
         began_s = time.monotonic()
         await first.revoke(key.key_id)
         assert await watch.changes(1) == [(key.key_id, "REVOKED")]
-        assert time.monotonic() - began_s < 2
+        assert time.monotonic() - began_s < ACTS_WITHIN_S
         assert_verdict(await second.verify(text), "REVOKED")
 
 
@@ -161,7 +164,7 @@ async def test_a_redis_that_hangs_is_a_fault_in_time(
         began_s = time.monotonic()
         with refused("STORE_UNAVAILABLE"):
             await clients[0].create()
-        assert time.monotonic() - began_s < 4
+        assert time.monotonic() - began_s < ANSWERS_WITHIN_S
     finally:
         redis.thaw()
     for client in clients:

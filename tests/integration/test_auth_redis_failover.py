@@ -34,7 +34,7 @@ PASSWORD = f"canary-password-{secrets.token_hex(8)}"
 NAMESPACE = "tidewire"
 STORE_TIMEOUT_S = 1.5
 # From the moment that there is a new master.
-FOLLOWS_WITHIN_S = 2.0
+FOLLOWS_WITHIN_S = 10.0
 
 
 class Group:

@@ -30,6 +30,7 @@ from tests.support.auth_client import (
     refused,
     state_name,
 )
+from tests.support.key_admin import ACTS_WITHIN_S
 from tests.support.processes import ROOT, ServiceProcess
 from tests.support.waiting import eventually
 
@@ -496,7 +497,7 @@ async def test_a_watch_begins_with_a_checkpoint_and_goes_on_with_them(client: Au
 async def test_every_change_is_told_with_what_it_means(client: AuthClient) -> None:
     async with client.watch(await client.revision()) as watch:
         key, _ = await client.create()
-        short, _ = await client.create(expires_in_s=0.6)
+        short, _ = await client.create(expires_in_s=2)
         await client.disable(key.key_id)
         await client.enable(key.key_id)
         await client.disable(key.key_id)
@@ -512,13 +513,13 @@ async def test_every_change_is_told_with_what_it_means(client: AuthClient) -> No
         ]
 
 
-async def test_a_revocation_is_told_within_a_second(client: AuthClient) -> None:
+async def test_a_revocation_is_told_at_once(client: AuthClient) -> None:
     key, _ = await client.create()
     async with client.watch(key.revision) as watch:
         started_s = time.monotonic()
         await client.revoke(key.key_id)
         assert await watch.changes(1) == [(key.key_id, "REVOKED")]
-        assert time.monotonic() - started_s < 1.0
+        assert time.monotonic() - started_s < ACTS_WITHIN_S
 
 
 async def test_a_watcher_that_comes_back_is_told_what_it_missed(client: AuthClient) -> None:

@@ -9,20 +9,22 @@ from typing import Any
 
 import pytest
 
-from tests.support.key_admin import KeyAdmin, MadeKey
+from tests.support.key_admin import ACTS_WITHIN_S, KeyAdmin, MadeKey
 from tests.support.services import Gateway
-from tests.support.waiting import eventually
+from tests.support.waiting import DEADLINE_S, eventually
 from tidewire_client import KeyChanged, KeyVerifier, ServiceTimeout, ServiceUnavailable, VerdictCode
 
 pytestmark = pytest.mark.integration
 
-ACTS_WITHIN_S = 1.0
+# For an answer where none is late on purpose.
+PATIENCE_S = 20.0
 
 
 @asynccontextmanager
 async def verifying(gateway: Gateway, **more: Any) -> AsyncIterator[KeyVerifier]:
     """A verifier that watches."""
-    verifier = KeyVerifier(gateway.auth.address, service_token=gateway.service_token, **more)
+    options = {"deadline_s": PATIENCE_S, **more}
+    verifier = KeyVerifier(gateway.auth.address, service_token=gateway.service_token, **options)
     await verifier.start()
     try:
         await until(lambda: verifier.fresh, what="the watch is fresh")
@@ -31,7 +33,7 @@ async def verifying(gateway: Gateway, **more: Any) -> AsyncIterator[KeyVerifier]
         await verifier.close()
 
 
-async def until(condition: Callable[[], object], deadline_s: float = 10.0, what: str = "the condition") -> None:
+async def until(condition: Callable[[], object], deadline_s: float = DEADLINE_S, what: str = "the condition") -> None:
     async def holds() -> bool:
         return bool(condition())
 
@@ -80,7 +82,7 @@ async def test_what_a_key_is_refused_for(shared_gateway: Gateway, admin: KeyAdmi
         assert (missing.code, missing.missing) == (VerdictCode.INSUFFICIENT_PERMISSIONS, "publish:lobby")
 
 
-async def test_every_change_acts_within_a_second(shared_gateway: Gateway, admin: KeyAdmin) -> None:
+async def test_every_change_acts_at_once(shared_gateway: Gateway, admin: KeyAdmin) -> None:
     key, changes = admin.create(["join:lobby"]), list[KeyChanged]()
     async with verifying(shared_gateway, on_change=changes.append) as verifier:
         steps: list[tuple[Callable[[MadeKey], None], VerdictCode]] = [

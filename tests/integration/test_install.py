@@ -16,7 +16,16 @@ from tests.support.processes import ROOT
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 LEFT_OUT = shutil.ignore_patterns(
-    ".git", ".venv", ".tools", "node_modules", "__pycache__", ".tidewire", "build", "*.egg-info"
+    ".git",
+    ".venv",
+    ".tools",
+    "node_modules",
+    "__pycache__",
+    ".tidewire",
+    ".coverage*",
+    ".*_cache",
+    "build",
+    "*.egg-info",
 )
 BUILD_DEADLINE_S = 100
 # One file of each kind that is not Python.

@@ -107,6 +107,6 @@ async def check_heard(subscriber: Subscriber, kept: list[tuple[Place, str]]) -> 
     async def complete() -> bool:
         return len(subscriber.heard) >= len(kept)
 
-    await eventually(complete, 10, f"{subscriber.channel} is heard")
+    await eventually(complete, what=f"{subscriber.channel} is heard")
     assert subscriber.heard == kept
     assert subscriber.connected

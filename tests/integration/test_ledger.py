@@ -77,7 +77,7 @@ async def test_connections_are_cut_in_the_middle_of_a_frame(tmp_path: Path) -> N
     report = await run(plan, System(tmp_path, size, DOORS))
     check(report)
     assert report.proxy is not None
-    assert report.count("cut") >= 3
+    assert report.count("cut") >= 2
     assert report.count("swallow") >= 1
     assert report.proxy.cut_in_mid_chunk >= plan.clients // 4, "cuts came in the middle"
     assert report.proxy.swallowed_bytes > 0

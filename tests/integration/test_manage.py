@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from scripts.certificates import OPERATOR, Folder
-from tests.support.commands import ANY_PORTS, Command, Status, kill_if_there, run_script, runs
+from tests.support.commands import ANY_PORTS, START_DEADLINE_S, Command, Status, kill_if_there, run_script, runs
 from tests.support.http_client import http
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import wait_until
@@ -24,7 +24,7 @@ from tidewire_client import KeyAdmin, ServiceUnavailable, TlsFiles
 pytestmark = pytest.mark.integration
 
 SERVICES = ("auth", "session", "edge")
-END_DEADLINE_S = 5.0
+END_DEADLINE_S = 30.0
 
 
 @contextlib.contextmanager
@@ -60,7 +60,7 @@ def addresses(run: Command) -> dict[str, str]:
 
 
 def await_ready(data_dir: Path) -> Status:
-    wait_until(lambda: Status(data_dir).ready, 20, "all services are ready")
+    wait_until(lambda: Status(data_dir).ready, START_DEADLINE_S, "all services are ready")
     return Status(data_dir)
 
 
@@ -102,12 +102,14 @@ def test_status_for_people(run: Command, data_dir: Path, tmp_path: Path) -> None
 def test_service_that_is_killed_comes_back_on_its_port(run: Command, data_dir: Path, service: str) -> None:
     before = await_ready(data_dir).service(service)
     os.kill(before["pid"], signal.SIGKILL)
-    wait_until(lambda: Status(data_dir).service(service)["pid"] not in (None, before["pid"]), 20, "a new process")
+    wait_until(
+        lambda: Status(data_dir).service(service)["pid"] not in (None, before["pid"]), START_DEADLINE_S, "a new process"
+    )
     after = await_ready(data_dir).service(service)
     assert after["address"] == before["address"]
     assert after["restarts"] == before["restarts"] + 1
     assert run.lines(f"manage  | {service} was ended by SIGKILL; it is started again in ")
-    wait_until(lambda: run.lines(f"manage  | {service} is back, with pid {after['pid']}"), 10, "it says so")
+    wait_until(lambda: run.lines(f"manage  | {service} is back, with pid {after['pid']}"), what="it says so")
     assert len(run.lines("ready")) == 1
 
 
@@ -115,7 +117,7 @@ def test_service_that_does_not_answer_is_not_ready(run: Command, data_dir: Path)
     pid = await_ready(data_dir).service("auth")["pid"]
     os.kill(pid, signal.SIGSTOP)
     try:
-        wait_until(lambda: not Status(data_dir).ready, 20, "status sees it")
+        wait_until(lambda: not Status(data_dir).ready, START_DEADLINE_S, "status sees it")
         assert Status(data_dir).service("auth")["reason"]
         run.wait_for(r"(?m)^manage  \| not ready: auth: ")
     finally:
@@ -162,7 +164,7 @@ def test_signal_while_it_starts_ends_every_process(tmp_path: Path) -> None:
     data_dir = str(tmp_path / "data")
     run = Command("manage.py", "start", "--this-python", *ANY_PORTS, "--data-dir", data_dir, directory=tmp_path)
     try:
-        wait_until(run.children, 20, "the first service is started")
+        wait_until(run.children, START_DEADLINE_S, "the first service is started")
         children = run.children()
         run.send(signal.SIGTERM)
         assert run.finish(END_DEADLINE_S) == 0

@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 LEASE_S = 2.0
 GRACE_S = 1.0
-BOUND_S = 15.0
+BOUND_S = 30.0
 CHANNEL = "lobby"
 
 

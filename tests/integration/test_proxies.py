@@ -13,8 +13,9 @@ from yarl import URL
 from tests.support.auth_client import AuthClient
 from tests.support.echo_backend import EchoBackend
 from tests.support.http_auth import UNKNOWN_KEY, Answered, HttpAuth, request
+from tests.support.ports import free_port
 from tests.support.proxies import KINDS, Proxy
-from tests.support.redis_server import RedisServer, free_port
+from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
@@ -61,7 +62,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     redis.start()
     variables = {"TIDEWIRE_AUTH_STORE_URL": redis.url, "TIDEWIRE_AUTH_PEPPER": "1:" + "p" * 40}
     # One record is remembered, so that a question about another key needs the store.
-    flags = {"http-port": free_port(), "store-timeout-s": 0.5, "record-cache-size": 1}
+    flags = {"http-port": free_port(), "store-timeout-s": 2, "record-cache-size": 1}
     auth = HttpAuth(tmp_path_factory.mktemp("auth"), flags, variables)
     auth.process.start()
     backend = EchoBackend()

@@ -345,7 +345,7 @@ async def test_a_silent_connection_is_noticed_and_healed(
     await heard(bench, admin, 1)
     assert proxy.silence_subscribers() == 1
     await user.fill(10)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await deaf.until(lambda: len(deaf.messages()) == 10, "what came meanwhile is read")
     assert deaf.offsets() == list(range(1, 11))
     await deaf.close()

@@ -23,7 +23,7 @@ from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
-GOES_ON_S = 2.0
+GOES_ON_S = 10.0
 
 
 class Flow:

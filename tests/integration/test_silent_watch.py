@@ -25,11 +25,11 @@ from tidewire_client.verifier import KeyVerifier
 
 pytestmark = pytest.mark.integration
 
-STALE_S = 1.0
+STALE_S = 2.0
 GRACE_S = 1.0
-DEADLINE_S = 1.0
+DEADLINE_S = 2.0
 # What machines need beyond the bounds.
-SLACK_S = 3.0
+SLACK_S = 10.0
 # Connections of each key.
 LIVE = 12
 
@@ -75,7 +75,7 @@ async def verifying(gateway: Gateway, target: str, **more: float) -> AsyncIterat
         await verifier.close()
 
 
-async def until(condition: Callable[[], object], deadline_s: float = 10.0) -> None:
+async def until(condition: Callable[[], object], deadline_s: float = 30.0) -> None:
     async def holds() -> bool:
         return bool(condition())
 

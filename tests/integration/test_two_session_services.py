@@ -73,6 +73,6 @@ async def run(gateway: Gateway, there: ServiceProcess, redis: RedisServer) -> No
         async def heard_all(subscriber: Subscriber = subscriber) -> bool:
             return len(subscriber.heard) >= len(kept)
 
-        await eventually(heard_all, 20, "everything is heard")
+        await eventually(heard_all, what="everything is heard")
         assert subscriber.heard == kept
     await asyncio.gather(*(subscriber.stop() for subscriber in subscribers))

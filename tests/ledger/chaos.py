@@ -62,20 +62,23 @@ class Chaos:
     ) -> None:
         """Kill random processes every `every_s` seconds, and start them again at once, the last by `until_s`.
 
-        All are drawn before one is drawn again, so that none is spared by chance.
+        All are drawn before one is drawn again, so that none is spared by chance; nor by time, on a machine where a start
+        takes so long that it goes on beyond `until_s` until each was drawn once.
 
         Args:
             at_once: How many each time.
             freeze_s: Every second time they are not killed, but frozen for so long; 0: never.
         """
-        drawn, at_s = self._draw(victims), every_s
+        drawn, spared, at_s = self._draw(victims), {victim.name for victim in victims}, every_s
         for freezing in itertools.cycle((False, freeze_s > 0)):
-            if at_s > until_s:
+            if at_s > until_s and not spared:
                 return
             await self._sleep(at_s - self._elapsed_s())
-            chosen = {victim.name: victim for victim in itertools.islice(drawn, at_once)}.values()
-            acts = [self._freeze_one(victim, freeze_s) if freezing else self._kill_one(victim) for victim in chosen]
-            await asyncio.gather(*acts)
+            chosen = {victim.name: victim for victim in itertools.islice(drawn, at_once)}
+            spared -= chosen.keys()
+            await asyncio.gather(
+                *[self._freeze_one(each, freeze_s) if freezing else self._kill_one(each) for each in chosen.values()]
+            )
             at_s += every_s * math.ceil(max(1.0, (self._elapsed_s() - at_s) / every_s))
 
     def _draw(self, victims: Sequence[Victim]) -> Iterator[Victim]:
@@ -97,11 +100,14 @@ class Chaos:
         self.events.append(Event(at_s, "freeze", victim.name, self._elapsed_s()))
 
     async def cut(self, proxy: TcpProxy, fraction: float, for_s: float, until_s: float) -> None:
-        """Cut a fraction of the clients for `for_s` seconds, leave all in peace for as long, and so on."""
+        """Cut a fraction of the clients for `for_s` seconds, leave all in peace for as long, and so on.
+
+        The last is over by `until_s`; but `CUTS` are all done once, however long that takes.
+        """
         acts = {"cut": proxy.cut, "swallow": proxy.swallow_downstream}
-        for what in itertools.cycle(CUTS):
+        for number, what in enumerate(itertools.cycle(CUTS)):
             at_s, lasts_s = self._elapsed_s(), for_s * (SWALLOW_LASTS if what == "swallow" else 1)
-            if at_s + lasts_s > until_s:
+            if at_s + lasts_s > until_s and number >= len(CUTS):
                 return
             doors = await in_thread(acts[what], fraction)
             await self._sleep(lasts_s)

@@ -12,8 +12,9 @@ from typing import Final
 
 from tests.ledger.wire import Account
 from tests.support.http_client import http
+from tests.support.ports import free_port
 from tests.support.processes import ServiceProcess
-from tests.support.redis_server import RedisServer, free_port
+from tests.support.redis_server import RedisServer
 from tests.support.tcp_proxy import TcpProxy
 from tests.support.waiting import wait_until
 

@@ -23,7 +23,9 @@ ENDPOINTS = pytest.mark.parametrize("debug", [False, True], ids=["client", "debu
 @pytest.fixture(scope="module")
 def impatient(gateway: Gateway) -> ServiceProcess:
     """An edge that waits one second for its peers."""
-    return gateway.another_edge("impatient", session_deadline_s=1, auth_deadline_s=1, auth_outage_grace_s=60)
+    return gateway.another_edge(
+        "impatient", session_deadline_s=1, auth_deadline_s=1, auth_outage_grace_s=60, auth_timeout_s=60
+    )
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +51,7 @@ async def publishes_again(client: ProtocolClient, channel: str) -> None:
             refusals.append(frame["data"]["error_type"])
         return frame["type"] == "message_delivered"
 
-    await eventually(confirmed, 20, "a message is confirmed again")
+    await eventually(confirmed, what="a message is confirmed again")
     assert set(refusals) <= {"unavailable", "timeout"}
 
 
@@ -146,7 +148,7 @@ async def test_auth_service_that_is_away(made: Clients, gateway: Gateway) -> Non
         assert frame["type"] == "connection_success" or frame["data"]["error_type"] == "unavailable"
         return frame["type"] == "connection_success"
 
-    await eventually(entered, 8, "the key is verified again")
+    await eventually(entered, what="the key is verified again")
 
 
 @ENDPOINTS

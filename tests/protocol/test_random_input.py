@@ -25,7 +25,7 @@ from tests.support.services import Gateway
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
-DEADLINE_S = 10.0
+DEADLINE_S = 30.0
 PEERS_FAULT = {1000, 1009, 4002, 4003}
 GENERATED = settings(
     deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]

@@ -15,7 +15,7 @@ from typing import Any
 from tests.support.processes import ROOT
 from tests.support.waiting import wait_until
 
-START_DEADLINE_S = 40.0
+START_DEADLINE_S = 80.0
 ANY_PORTS = ("--edge-port", "0", "--auth-port", "0", "--session-port", "0")
 
 

@@ -16,7 +16,7 @@ from yarl import URL
 from tests.support.auth_client import AuthClient
 from tests.support.processes import ServiceProcess
 
-DEADLINE_S = 10.0
+DEADLINE_S = 30.0
 UNKNOWN_KEY = "tw_live_0000000000000000_000000000000000000000000000000000TDdRS"
 
 

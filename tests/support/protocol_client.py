@@ -22,7 +22,7 @@ from tests.support.frame_catalogue import CLOSE_CODES, ERRORS, MESSAGE_TYPES, ch
 from tests.support.target import Target
 
 Frame = dict[str, Any]
-RECEIVE_DEADLINE_S = 10.0
+RECEIVE_DEADLINE_S = 30.0
 RFC3339_UTC_MS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 FROM_OTHERS = {*MESSAGE_TYPES, "direct_message", "broadcast", "presence_update"}
 KEY = object()
@@ -69,7 +69,7 @@ class ProtocolClient:
         """Connect, and read `connection_established`."""
         client_id = client_id or new_name("client")
         path = f"/debug/client_{client_id}" if debug else f"/client_{client_id}"
-        options = {"max_size": None, "proxy": None, "close_timeout": 5, "open_timeout": 10, **more}
+        options = {"max_size": None, "proxy": None, "close_timeout": 5, "open_timeout": RECEIVE_DEADLINE_S, **more}
         client = cls(await connect(target.ws_url + path, **options), client_id, target, debug=debug)
         if established:
             await client.expect("connection_established", message="Connection established, waiting for authentication")

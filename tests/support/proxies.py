@@ -11,15 +11,15 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tests.support.ports import free_port
 from tests.support.processes import ROOT
-from tests.support.redis_server import free_port
 from tests.support.requirements import skip_without
 from tests.support.waiting import wait_until
 
 EXAMPLES = ROOT / "deploy" / "examples"
 KINDS = ("nginx", "envoy", "caddy")
 START_DEADLINE_S = 30.0
-STOP_DEADLINE_S = 15.0
+STOP_DEADLINE_S = 30.0
 # The ports of the examples.
 _PUBLIC, _BACKEND, _AUTH_GRPC, _AUTH_HTTP = "8080", "8000", "50051", "50080"
 # Where a user that is not root may write.

@@ -7,8 +7,9 @@ from pathlib import Path
 from redis.crc import key_slot
 from redis.exceptions import RedisError
 
+from tests.support.ports import free_port
 from tests.support.redis_access import RedisAccess
-from tests.support.redis_server import RedisServer, free_port
+from tests.support.redis_server import RedisServer
 from tests.support.waiting import wait_until
 
 SLOTS = 16_384

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import secrets
 import shutil
 import signal
-import socket
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -16,30 +13,16 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from tests.support.ports import free_port
 from tests.support.redis_access import RedisAccess
 from tests.support.requirements import skip_without
 from tests.support.waiting import wait_until
 
 PROGRAM = "redis-server"
-# Below the usual range of outgoing connections.
-PORTS = range(20_000, 32_000)
-START_DEADLINE_S = 15.0
-STOP_DEADLINE_S = 10.0
-COMMAND_TIMEOUT_S = 5.0
+START_DEADLINE_S = 40.0
+STOP_DEADLINE_S = 30.0
+COMMAND_TIMEOUT_S = 15.0
 FILLERS = 500
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on.
-
-    Not one of those that the system gives to outgoing connections: while the server is dead, a client that tries again
-    and again would at last be given that very port, and be connected with itself.
-    """
-    while True:
-        port = secrets.choice(PORTS)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 class RedisServer:

@@ -14,7 +14,7 @@ from tests.support.key_admin import KeyAdmin
 from tests.support.processes import ServiceProcess
 from tests.support.waiting import wait_until
 
-READY_DEADLINE_S = 30.0
+READY_DEADLINE_S = 60.0
 # All tests come from one address, and many fail on purpose.
 ANY_NUMBER_OF_FAILED_ATTEMPTS = {"failed-attempts-per-minute": 0, "failed-attempts-per-minute-of-address": 0}
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, TypeVar
 
-CALL_DEADLINE_S: Final = 10.0
+CALL_DEADLINE_S: Final = 30.0
 CONNECT_DEADLINE_S: Final = 5.0
 NO_CHUNK_S: Final = 0.5
 RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)

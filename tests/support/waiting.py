@@ -7,9 +7,11 @@ import time
 from collections.abc import Awaitable, Callable
 
 POLL_S = 0.02
+# Long enough for a machine that does much else; who waits for so long has failed.
+DEADLINE_S = 30.0
 
 
-def wait_until(condition: Callable[[], object], deadline_s: float = 10.0, what: str = "the condition") -> None:
+def wait_until(condition: Callable[[], object], deadline_s: float = DEADLINE_S, what: str = "the condition") -> None:
     """Return when `condition` is true; fail after `deadline_s` seconds."""
     end = time.monotonic() + deadline_s
     while not condition():
@@ -19,7 +21,7 @@ def wait_until(condition: Callable[[], object], deadline_s: float = 10.0, what: 
 
 
 async def eventually(
-    condition: Callable[[], Awaitable[object]], deadline_s: float = 10.0, what: str = "the condition"
+    condition: Callable[[], Awaitable[object]], deadline_s: float = DEADLINE_S, what: str = "the condition"
 ) -> None:
     """Return when the awaited `condition` is true; fail after `deadline_s` seconds."""
     end = time.monotonic() + deadline_s

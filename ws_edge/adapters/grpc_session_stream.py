@@ -12,10 +12,10 @@ from typing import Protocol, TypeAlias
 
 import grpc
 from tidewire.session.v1 import edge_stream_pb2 as pb
-from tidewire.session.v1 import edge_stream_pb2_grpc
 
 from service_runtime.grpc_channel import bearer
 from service_runtime.logs import get_logger
+from service_runtime.protobuf_wire import record, tag
 from service_runtime.tasks import end_tasks
 from ws_edge.adapters.command_queue import CommandQueue
 from ws_edge.adapters.session_commands import SessionCommands, open_session, resubscribe
@@ -25,12 +25,14 @@ from ws_edge.core.ports import Member, Position, SessionFacts, StoredMessage
 
 log = get_logger("ws_edge.session_stream")
 
-AttachCall: TypeAlias = grpc.aio.StreamStreamCall[pb.AttachRequest, pb.AttachResponse]
+AttachCall: TypeAlias = grpc.aio.StreamStreamCall[bytes, pb.AttachResponse]
 
 MAX_COMMANDS_PER_BATCH = 512
 MAX_BATCH_BYTES = 2 * 1024 * 1024
 SWEEP_S = 0.1
 END_S = 1.0
+_ATTACH = f"/{pb.DESCRIPTOR.services_by_name['EdgeStreamService'].full_name}/Attach"
+_COMMANDS_TAG = tag(pb.AttachRequest, "commands")
 ENDED = (grpc.aio.AioRpcError, asyncio.InvalidStateError)
 """What a write raises when the call is over: whoever reads knows why."""
 
@@ -105,7 +107,9 @@ class SessionStream:
             on_defect=lambda number, exc: self._listener.defect(number, exc),
         )
         self.commands = SessionCommands(self._queue)
-        self._stub = edge_stream_pb2_grpc.EdgeStreamServiceStub(channel)
+        self._attach: Callable[..., AttachCall] = channel.stream_stream(
+            _ATTACH, request_serializer=None, response_deserializer=pb.AttachResponse.FromString
+        )
         self._metadata = bearer(service_token)
         self._edge_id = edge_id
         self._backoff = backoff
@@ -164,7 +168,7 @@ class SessionStream:
 
     async def _attach_once(self) -> None:
         self._queue.cut()
-        call = self._stub.Attach(metadata=self._metadata, wait_for_ready=False)
+        call = self._attach(metadata=self._metadata, wait_for_ready=False)
         # A task of ours, not a request iterator: gRPC leaves the iterator of a call that has failed waiting, and it would
         # take commands that are meant for the next call.
         writer = asyncio.create_task(self._write(call))
@@ -195,12 +199,13 @@ class SessionStream:
 
     async def _write(self, call: AttachCall) -> None:
         """Send batches of commands: the greeting and the replay first, then what each tick gathered."""
-        await call.write(pb.AttachRequest(commands=[pb.Command(hello=pb.Hello(edge_id=self._edge_id))]))
+        for batch in _batches([pb.Command(hello=pb.Hello(edge_id=self._edge_id))]):
+            await call.write(batch)
         for batch in _batches(self._replay()):
-            await call.write(pb.AttachRequest(commands=batch))
+            await call.write(batch)
         while True:
             for batch in _batches(await self._queue.take()):
-                await call.write(pb.AttachRequest(commands=batch))
+                await call.write(batch)
 
     def _replay(self) -> list[pb.Command]:
         """Return all that lives here, then what is pending; from now on commands are sent behind it."""
@@ -242,15 +247,18 @@ class SessionStream:
             log.error("session service refused a command", message=event.failed.message)
 
 
-def _batches(commands: Sequence[pb.Command]) -> list[list[pb.Command]]:
-    """Split commands so that no gRPC message grows over its bound."""
-    batches: list[list[pb.Command]] = []
-    size = MAX_BATCH_BYTES
+def _batches(commands: Sequence[pb.Command]) -> list[bytes]:
+    """Return commands as the bytes of as many `AttachRequest` as their bound asks for; each command is encoded once."""
+    batches: list[bytes] = []
+    records: list[bytes] = []
+    size = 0
     for command in commands:
-        length = len(command.publish.data) + 256 if command.HasField("publish") else command.ByteSize()
-        if size + length > MAX_BATCH_BYTES or len(batches[-1]) >= MAX_COMMANDS_PER_BATCH:
-            batches.append([])
-            size = 0
-        batches[-1].append(command)
-        size += length
+        encoded = record(_COMMANDS_TAG, command.SerializeToString())
+        if records and (size + len(encoded) > MAX_BATCH_BYTES or len(records) >= MAX_COMMANDS_PER_BATCH):
+            batches.append(b"".join(records))
+            records, size = [], 0
+        records.append(encoded)
+        size += len(encoded)
+    if records:
+        batches.append(b"".join(records))
     return batches

@@ -93,8 +93,15 @@ class SessionCommands:
         on_answer: OnAnswer,
     ) -> None:
         """Store and deliver a message. Answer: `Published`."""
-        publish = pb.Publish(topic=topic, type=message_type, id=message_id, data=data, thread_id=thread_id)
-        self._ask(pb.Command(session=number, publish=publish), on_answer)
+        command = pb.Command(session=number)
+        publish = command.publish  # filled in place: to put a message into another one copies it
+        publish.topic = topic
+        publish.type = message_type
+        publish.id = message_id
+        publish.data = data
+        if thread_id:
+            publish.thread_id = thread_id
+        self._ask(command, on_answer)
 
     def acknowledge(self, number: int, topic: str, position: Position) -> None:
         """Note how far a client has seen; lost while no session service is there, as the next one says it again."""

@@ -16,6 +16,7 @@ from redis.exceptions import (
     ResponseError,
     TryAgainError,
 )
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from auth_service.adapters.redis_access.master import RedisMaster, Words, call
 from service_runtime.redis_address import Node, RedisAddress, Topology
@@ -155,6 +156,9 @@ class RedisConnections:
             self._learn_from(Line(connection, node), answer)
             await connection.disconnect(nowait=True)
             raise
+        except RuntimeError as error:  # of uvloop, when something is written to a closed transport
+            await connection.disconnect(nowait=True)
+            raise RedisConnectionError(str(error)) from None
         except BaseException:
             await connection.disconnect(nowait=True)
             raise

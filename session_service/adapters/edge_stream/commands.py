@@ -227,17 +227,7 @@ class EdgeCommands:
         if isinstance(result, SessionError):
             self._replies.fail(ref, session, result)
             return
-        self._replies.answer(
-            ref,
-            session,
-            published=pb.Published(
-                topic=message.topic,
-                id=message.id,
-                position=codec.position(Position(result.epoch, result.offset)),
-                time_ms=result.time_ms,
-                duplicate=result.duplicate,
-            ),
-        )
+        self._replies.published(ref, session, message, result)
 
     def _acknowledge(self, command: pb.Command) -> None:
         """Move the client's position; of what is no member, of another epoch, or ahead of the channel, nothing is taken."""

@@ -11,6 +11,7 @@ from session_service.adapters.edge_stream.outbox import EdgeOutbox
 from session_service.adapters.grpc_errors import command_failed
 from session_service.adapters.metrics_prometheus import StreamMetrics
 from session_service.core.errors import SessionError
+from session_service.core.model import NewMessage, Stored
 
 
 class EdgeReplies:
@@ -38,6 +39,11 @@ class EdgeReplies:
         """Push the answer to a command; ref 0: none is wanted."""
         if ref:
             self.tell(pb.Event(ref=ref, session=session, **event))
+
+    def published(self, ref: int, session: int, message: NewMessage, stored: Stored) -> None:
+        """Push the answer to a publish; ref 0: none is wanted."""
+        if ref:
+            self._outbox.push(codec.framed_published(ref, session, message.topic, message.id, stored))
 
     def fail(self, ref: int, session: int, error: SessionError) -> None:
         """Say that a command was not done."""

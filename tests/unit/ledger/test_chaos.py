@@ -66,7 +66,13 @@ async def test_the_same_seed_does_the_same() -> None:
 
 
 async def test_several_at_once() -> None:
-    assert len(await kill(chaos(), processes(), 1, at_once=3)) == 3
+    made = chaos()
+    await kill(made, processes(), 2, at_once=3)
+    assert [event.at_s for event in made.events] == [5.0] * 3 + [10.0] * 3
+
+
+async def test_when_time_is_over_those_who_were_spared_are_still_killed() -> None:
+    assert sorted(await kill(chaos(), processes(), 1)) == ["p-0", "p-1", "p-2", "p-3"]
 
 
 async def test_every_second_time_is_a_freeze() -> None:

@@ -33,3 +33,21 @@ def test_counts_are_those_of_pytest(tmp_path: Path) -> None:
     assert testing._counts(junit) == "tests: none were run"
     junit.write_text(JUNIT)
     assert testing._counts(junit) == "tests: 9 passed, 1 failed, 2 errors, 3 skipped in 5 s"
+
+
+def test_several_processes_share_a_suite_and_one_runs_what_was_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, ...]] = []
+    monkeypatch.setattr(testing, "_tool", lambda *arguments: asked.append(arguments) or 0)
+    for cores, arguments in ((1, []), (3, []), (64, []), (3, ["-k", "fanout"])):
+        monkeypatch.setattr(testing.os, "cpu_count", lambda cores=cores: cores)
+        testing._pytest(("tests/unit",), tmp_path / "junit.xml", arguments)
+    runs = [words for words in asked if "pytest" in words]
+    assert [[word for word in words if "--numprocesses" in word] for words in runs] == [
+        ["--numprocesses=2"],
+        ["--numprocesses=3"],
+        ["--numprocesses=4"],
+        [],
+    ]
+    assert runs[-1][-3:] == ("tests/unit", "-k", "fanout")

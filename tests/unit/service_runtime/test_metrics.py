@@ -4,9 +4,9 @@ import urllib.error
 import urllib.request
 
 import pytest
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
-from service_runtime.metrics import serve_metrics
+from service_runtime.metrics import Spread, Tally, serve_metrics
 
 
 def test_a_registry_is_served_until_it_is_stopped() -> None:
@@ -24,3 +24,29 @@ def test_a_registry_is_served_until_it_is_stopped() -> None:
 
 def test_no_port_no_server() -> None:
     assert serve_metrics(-1, CollectorRegistry()) is None
+
+
+def test_a_tally_counts_up() -> None:
+    registry = CollectorRegistry()
+    tally = Tally("demo_things", "Things", registry)
+    tally.inc()
+    tally.inc(4)
+    assert tally.value == 5
+    assert registry.get_sample_value("demo_things_total") == 5
+
+
+def test_a_spread_is_the_histogram_that_the_library_would_have_made() -> None:
+    ours, theirs = CollectorRegistry(), CollectorRegistry()
+    bounds = (0.25, 1, 16)
+    spread = Spread("demo_seconds", "Seconds", bounds, ours)
+    histogram = Histogram("demo_seconds", "Seconds", buckets=bounds, registry=theirs)
+    for value in (0, 0.25, 0.3, 1, 16, 17, 400):
+        spread.observe(value)
+        histogram.observe(value)
+    assert samples(ours) == samples(theirs)
+
+
+def samples(registry: CollectorRegistry) -> list[str]:
+    """Return the lines of a scrape but for the time at which a metric was made."""
+    lines = generate_latest(registry).decode().splitlines()
+    return sorted(line for line in lines if "_created" not in line)

@@ -51,6 +51,24 @@ def test_what_an_operator_can_mend_is_one_line_and_code_1(error: Exception, caps
     assert capsys.readouterr().err.splitlines()[-1] == f"demo: {error}"
 
 
+def test_a_tls_connection_that_was_cut_is_no_defect_and_others_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    async def serve(stop: asyncio.Event) -> None:
+        for message, error in (
+            ("Fatal error on SSL protocol", RuntimeError("the handler is closed")),
+            ("Fatal error on SSL protocol", KeyError("defect 1")),
+            ("Exception in callback", RuntimeError("defect 2")),
+        ):
+            asyncio.get_running_loop().call_exception_handler({"message": message, "exception": error})
+
+    assert run_service("demo", ServiceSettings(), serve) == 0
+    said = capsys.readouterr()
+    shown = said.out + said.err
+    assert "TLS connection ended before all was written" in shown
+    assert "defect 1" in shown
+    assert "defect 2" in shown
+    assert shown.count("Fatal error on SSL protocol") == 1
+
+
 def test_a_defect_is_not_hidden() -> None:
     async def serve(stop: asyncio.Event) -> None:
         raise ZeroDivisionError

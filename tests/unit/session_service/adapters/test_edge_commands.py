@@ -704,7 +704,7 @@ async def test_joins_wait_for_a_resubscription_that_is_tried_again(
     turn = await world.engine.next_read()
     world.engine.run_freely()
     turn.set_exception(EngineTimeout())
-    while world.metrics.failed._value.get() == 0:
+    while world.metrics.failed.value == 0:
         await stream.settled()
     joined = stream.send(2, join=pb.Join(topic=TOPIC))
     assert (await stream.answer(joined)).joined.position.offset == 4

@@ -45,7 +45,7 @@ async def test_an_engine_that_brings_nothing_back_listens_anew(world: EdgeWorld)
     with pytest.raises(EngineUnavailable, match="canary"):
         await watch_of(world).prove(0.001)
     assert world.engine.listened_anew == 1
-    assert world.metrics.canaries_lost._value.get() == 1
+    assert world.metrics.canaries_lost.value == 1
     world.engine.release()
 
 
@@ -59,7 +59,7 @@ async def test_the_alarm_is_raised_once_with_its_cause(world: EdgeWorld) -> None
     assert [(line["event"], line["cause"]) for line in lines if line["log_level"] == "error"] == [
         ("message store fails", "a canary did not come back through the message store")
     ]
-    assert world.metrics.engine_alarms._value.get() == 1
+    assert world.metrics.engine_alarms.value == 1
     assert world.metrics.engine_healthy._value.get() == 0
     world.engine.release()
     await watch_of(world).look()
