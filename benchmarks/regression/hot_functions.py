@@ -159,7 +159,7 @@ def accept_in_channel() -> Callable[[], object]:
 def encode_deliveries() -> Callable[[], object]:
     """64 deliveries as they go onto the edge stream."""
     batch = [_stored_in_service(offset) for offset in range(1, BATCH + 1)]
-    return lambda: b"".join([grpc_codec.framed(pb.Event(delivery=grpc_codec.message(message))) for message in batch])
+    return lambda: b"".join([grpc_codec.framed_delivery(message) for message in batch])
 
 
 def decode_deliveries() -> Callable[[], object]:
