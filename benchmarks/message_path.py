@@ -5,20 +5,27 @@ from __future__ import annotations
 import argparse
 import resource
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.load.program import missing
-from benchmarks.peers.catalogue import PEERS, chosen
+from benchmarks.peers.catalogue import SUBJECTS, chosen
 from benchmarks.report import json_file, plot
 from benchmarks.report.machine import this_machine
 from benchmarks.report.table import table
+from benchmarks.report.target_table import target_table
 from benchmarks.rounds import Result, run_rounds
-from benchmarks.scenarios import connect, fanout, latency, memory, publish, rooms
+from benchmarks.scenarios import connect, fanout, growth, latency, memory, publish, rooms, storage
 from benchmarks.scenarios.base import FULL, SMALL, Scenario
+from benchmarks.targets import judged
 
-SCENARIOS = {module.SCENARIO.name: module.SCENARIO for module in (fanout, rooms, latency, publish, connect, memory)}
+_MODULES: Final = (fanout, rooms, latency, publish, connect, memory)
+SCENARIOS: Final[Mapping[str, Scenario]] = {
+    scenario.name: scenario
+    for scenario in (*(module.SCENARIO for module in _MODULES), *growth.SCENARIOS, *storage.SCENARIOS)
+}
 _ROUNDS = 5
 
 
@@ -41,11 +48,14 @@ def main(argv: Sequence[str]) -> int:
     results: list[Result] = []
     try:
         for name in options.names or SCENARIOS:
-            results.append(_run(SCENARIOS[name], options))
-            print(table(results[-1], machine), flush=True)
+            result = _run(SCENARIOS[name], options)
+            if result.contenders or result.absent:
+                results.append(result)
+                print(table(result, machine), flush=True)
     except BenchmarkError as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    print(target_table(judged(results)), end="")
     if options.json:
         json_file.write(results, machine, options.json)
         plot.write(results, machine, options.json.with_suffix(".svg"))
@@ -76,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=_rounds, metavar="N", help=f"default: {_ROUNDS}, with --small 1")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there, and a plot beside it (.svg)")
     parser.add_argument("--small", action="store_true", help="seconds instead of minutes, to see that everything works")
-    parser.add_argument("--only", type=_servers, metavar="SERVERS", help=f"with commas, of: {', '.join(PEERS)}")
+    parser.add_argument("--only", type=_servers, metavar="SERVERS", help=f"with commas, of: {', '.join(SUBJECTS)}")
     return parser
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import sys
 import tempfile
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.errors import BenchmarkError
-from benchmarks.peers.base import Peer
+from benchmarks.peers.base import Subject
 from benchmarks.scenarios.base import Outcome, Scenario, Size
 
 
@@ -43,6 +44,12 @@ class Contender:
     def generator_share(self) -> float:
         """The share of one core of the generator, at most, in any round."""
         return max((outcome.generator_share for outcome in self.outcomes), default=0.0)
+
+    @property
+    def server_to_generator(self) -> float | None:
+        """CPU time of the server by that of the generator, at least, in any round; None if it was not used."""
+        least = min((outcome.server_to_generator for outcome in self.outcomes), default=math.inf)
+        return None if math.isinf(least) else least
 
     def samples(self, key: str) -> list[float]:
         """Return the figure of each round that had nothing wrong."""
@@ -80,7 +87,7 @@ class Result:
 
 def run_rounds(
     scenario: Scenario,
-    peers: Sequence[type[Peer]],
+    subjects: Sequence[type[Subject]],
     rounds: int,
     size: Size,
     say: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True),
@@ -89,13 +96,13 @@ def run_rounds(
 
     Args:
         scenario: The work.
-        peers: The servers.
+        subjects: The servers.
         rounds: How many.
         size: How much work.
         say: Told what goes on.
     """
-    absent = {peer.name: lack for peer in peers if (lack := peer().missing())}
-    present = [peer for peer in peers if peer.name not in absent]
+    absent = {peer.name: lack for peer in subjects if (lack := peer().missing())}
+    present = [peer for peer in subjects if peer.name not in absent]
     for name, lack in absent.items():
         say(f"{name}: left out, it needs {lack}")
     contenders = [Contender(peer.name, peer().version()) for peer in present]
@@ -109,7 +116,7 @@ def run_rounds(
     return Result(scenario, size, rounds, contenders, absent)
 
 
-def _once(scenario: Scenario, peer: Peer, size: Size) -> Outcome:
+def _once(scenario: Scenario, peer: Subject, size: Size) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="tidewire-bench-") as folder:
         try:
             peer.start(Path(folder), scenario.identities(size))

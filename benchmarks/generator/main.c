@@ -7,7 +7,8 @@
  *   open PARALLEL SECONDS                                          open them all, so many at once
  *   stream CONNECTION CONFIRMED WINDOW RATE COUNT tHEX|bHEX        a publisher's messages
  *   member CONNECTION STREAM                                       this client is to get that stream
- *   run SECONDS SETTLE_MS                                          send, and wait until everything has come
+ *   run SECONDS SETTLE_MS GATHER_US                                send, and wait until everything has come; what comes
+ *                                                                  in GATHER_US is read together (0: at once)
  *   close                                                          close all connections
  *
  * While it waits for a command it serves its connections, so that servers that ping are answered. */
@@ -33,6 +34,7 @@ int epoll_fd;
 size_t opening, closed_unasked;
 static int timer_fd;
 static uint64_t waited_ns; /* time in which there was nothing to do */
+static long gather_ns; /* how long to let messages gather, so that they do not wake this process one by one */
 static struct histogram opening_time;
 static size_t opened_count, next_to_open, parallel;
 
@@ -62,6 +64,8 @@ static bool pump(uint64_t until_ns) {
     }
     flush_dirty();
     uint64_t before_ns = now_ns();
+    if (gather_ns)
+        nanosleep(&(struct timespec){.tv_nsec = gather_ns}, NULL);
     int count = epoll_wait(epoll_fd, events, EVENTS, -1);
     waited_ns += now_ns() - before_ns;
     bool command = false;
@@ -215,6 +219,7 @@ static void add_stream(char *rest) {
 static void run(char *rest) {
     uint64_t began_ns = now_ns(), until_ns = began_ns + (uint64_t)(atof(word(&rest)) * 1e9);
     uint64_t settle_ns = (uint64_t)number(&rest, 1u << 20) * 1000000u;
+    gather_ns = (long)number(&rest, 1000000) * 1000;
     double cpu_before_s = cpu_seconds();
     waited_ns = 0;
     size_t closed_before = closed_unasked;
@@ -224,6 +229,7 @@ static void run(char *rest) {
         uint64_t next_ns = load_send(now_ns());
         pump(next_ns < until_ns ? next_ns : until_ns);
     }
+    gather_ns = 0;
     printf("{");
     print_own(cpu_before_s, began_ns);
     /* What comes twice comes late: listen on, without counting the time. */

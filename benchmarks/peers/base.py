@@ -22,20 +22,14 @@ _POLL_S: Final = 0.02
 _PORTS: Final = range(20_000, 32_000)
 
 
-class Peer(ABC):
-    """A server on this machine, on free ports, with its files in a folder.
+class Subject(ABC):
+    """Something on this machine that is measured, with its files in a folder and perhaps processes of its own.
 
     Attributes:
         name: Short, as on the command line.
-        publisher_is_member: Whether who publishes to a channel is one of its members, and gets its own messages.
-        confirms: Whether it answers each message that it has taken.
-        apart: Parts whose CPU is told apart from the server's own: stores that run as processes.
     """
 
     name: ClassVar[str]
-    publisher_is_member: ClassVar[bool] = False
-    confirms: ClassVar[bool] = False
-    apart: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self) -> None:
         self._processes: list[subprocess.Popen[bytes]] = []
@@ -59,27 +53,6 @@ class Peer(ABC):
         Raises:
             BenchmarkError: it does not start.
         """
-
-    @abstractmethod
-    def subscriber(self, number: int, channels: Sequence[str]) -> Client:
-        """Return a client that is member of channels, which may be none.
-
-        Args:
-            number: Different for each client.
-            channels: Their names: letters, digits and `-`.
-        """
-
-    @abstractmethod
-    def publisher(self, number: int, channel: str) -> Client:
-        """Return a client that publishes to a channel."""
-
-    @abstractmethod
-    def message(self, channel: str, text: str) -> Frame:
-        """Return what a publisher sends so that members of the channel get `text`."""
-
-    @abstractmethod
-    def parts(self) -> Mapping[str, int]:
-        """Return the first process of each of its parts."""
 
     def stop(self) -> None:
         """End all its processes; idempotent."""
@@ -119,6 +92,41 @@ class Peer(ABC):
 
     def _log(self, directory: Path) -> Path:
         return directory / f"{self.name}.log"
+
+
+class Peer(Subject):
+    """A server on free ports.
+
+    Attributes:
+        publisher_is_member: Whether who publishes to a channel is one of its members, and gets its own messages.
+        confirms: Whether it answers each message that it has taken.
+        apart: Parts whose CPU is told apart from the server's own: stores that run as processes.
+    """
+
+    publisher_is_member: ClassVar[bool] = False
+    confirms: ClassVar[bool] = False
+    apart: ClassVar[frozenset[str]] = frozenset()
+
+    @abstractmethod
+    def subscriber(self, number: int, channels: Sequence[str]) -> Client:
+        """Return a client that is member of channels, which may be none.
+
+        Args:
+            number: Different for each client.
+            channels: Their names: letters, digits and `-`.
+        """
+
+    @abstractmethod
+    def publisher(self, number: int, channel: str) -> Client:
+        """Return a client that publishes to a channel."""
+
+    @abstractmethod
+    def message(self, channel: str, text: str) -> Frame:
+        """Return what a publisher sends so that members of the channel get `text`."""
+
+    @abstractmethod
+    def parts(self) -> Mapping[str, int]:
+        """Return the first process of each of its parts."""
 
 
 def free_port() -> int:

@@ -9,12 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report.machine import Machine
+from benchmarks.report.target_table import target_values
 from benchmarks.rounds import Contender, Result
+from benchmarks.targets import judged
 
 
 def write(results: Sequence[Result], machine: Machine, file: Path) -> None:
     """Write results; what the file had is replaced."""
-    value = {"machine": asdict(machine), "results": [_result(result) for result in results]}
+    value = {
+        "machine": asdict(machine),
+        "targets": target_values(judged(results)),
+        "results": [_result(result) for result in results],
+    }
     file.write_text(json.dumps(value, indent=1) + "\n")
 
 
@@ -46,5 +52,6 @@ def _contender(result: Result, contender: Contender) -> dict[str, Any]:
         "faults": contender.faults,
         "generator_was_the_limit": contender.generator_was_the_limit,
         "generator_share_of_a_core": contender.generator_share,
+        "server_to_generator_cpu": contender.server_to_generator,
         "rounds": [outcome.details for outcome in contender.outcomes],
     }

@@ -59,6 +59,8 @@ def _remarks(result: Result) -> Iterator[str]:
             yield from (f"    {fault}" for fault in contender.faults[:_SHOWN_FAULTS])
         if contender.generator_share:
             yield f"  the load generator used {contender.generator_share:.0%} of a core at most"
+        if contender.server_to_generator is not None:
+            yield f"  the server used at least {contender.server_to_generator:.1f} times the CPU of the load generator"
         if contender.generator_was_the_limit:
             yield f"  the load generator may have been the limit: {', '.join(contender.generator_was_the_limit)}"
     for name, lack in result.absent.items():

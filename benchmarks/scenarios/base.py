@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import resource
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 
 from benchmarks.load.counts import Run
 from benchmarks.load.generator import Generator
@@ -18,6 +20,8 @@ RUN_DEADLINE_S: Final = 120.0
 _WARM_UP: Final = 0.3
 _FIRST_MESSAGES: Final = 10
 _FEWEST_MESSAGES: Final = 20
+# Files that a server may need besides its clients.
+_SPARE_FILES: Final = 200
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,7 @@ class Outcome:
         faults: What was wrong with its deliveries; its figures count for nothing then.
         generator_was_the_limit: In which measurements the generator was busy or late.
         generator_share: Of one core, in the measurement in which it was busiest.
+        server_to_generator: CPU time of the server by that of the generator, where that was least.
     """
 
     figures: dict[str, float] = field(default_factory=dict)
@@ -71,6 +76,7 @@ class Outcome:
     faults: list[str] = field(default_factory=list)
     generator_was_the_limit: list[str] = field(default_factory=list)
     generator_share: float = 0.0
+    server_to_generator: float = math.inf
 
     def take(self, name: str, measured: Measured) -> None:
         """Note the counts of a measurement and what was wrong in it."""
@@ -79,6 +85,8 @@ class Outcome:
         if run.generator_was_the_limit:
             self.generator_was_the_limit.append(name)
         self.generator_share = max(self.generator_share, run.generator_share)
+        ratio = measured.cpu_seconds / max(run.cpu_seconds, 1e-6)
+        self.server_to_generator = min(self.server_to_generator, ratio)
         self.details[name] = {
             "seconds": run.seconds,
             "sent": run.sent,
@@ -87,6 +95,7 @@ class Outcome:
             "server_cpu_seconds": measured.cpu_by_part,
             "generator_cpu_seconds": run.cpu_seconds,
             "generator_share_of_a_core": run.generator_share,
+            "server_to_generator_cpu": ratio,
             "latency_us": _short(run.latency),
             "confirmation_us": _short(run.confirmation),
             "late_sends_us": _short(run.lateness),
@@ -117,7 +126,7 @@ class Scenario:
         title: What is done, in a line.
         figures: What comes out of it, the headline first.
         peers: Names of the servers that can do it; the first is what the others are compared with.
-        measure: Does it once, on a server that runs.
+        measure: Does it once, on a server that runs: a subject of the kind that `peers` name.
         identities: How many different credentials clients have.
     """
 
@@ -125,8 +134,14 @@ class Scenario:
     title: str
     figures: Callable[[Size], Sequence[Figure]]
     peers: Sequence[str]
-    measure: Callable[[Peer, Size], Outcome]
+    measure: Callable[[Any, Size], Outcome]
     identities: Callable[[Size], int] = lambda size: 10
+
+
+def fitting(wanted: Sequence[int]) -> Sequence[int]:
+    """Return numbers of connections, without those that this machine's limit of open files does not allow."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return [count for count in wanted if limit == resource.RLIM_INFINITY or count + _SPARE_FILES <= limit]
 
 
 def measure_run(peer: Peer, generator: Generator, publishers: Sequence[Publisher]) -> Measured:

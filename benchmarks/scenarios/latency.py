@@ -34,11 +34,11 @@ class _Case:
 
     @property
     def words(self) -> str:
-        return f"{self.rate:g} a second, {self.rooms} x {self.members:,} members"
+        return f"{self.rate:g} a second, {self.rooms} x {self.members:,} member{'s' if self.members > 1 else ''}"
 
 
-_CASES: Final = (_Case("wide", 1, 1_000, 10.0), _Case("many", 50, 2, 500.0))
-_SMALL_CASES: Final = (_Case("wide", 1, 100, 10.0), _Case("many", 5, 2, 50.0))
+_CASES: Final = (_Case("wide", 1, 1_000, 10.0), _Case("many", 50, 2, 500.0), _Case("echo", 50, 1, 500.0))
+_SMALL_CASES: Final = (_Case("wide", 1, 100, 10.0), _Case("many", 5, 2, 50.0), _Case("echo", 5, 1, 50.0))
 
 
 def _cases(size: Size) -> Sequence[_Case]:
@@ -55,8 +55,8 @@ def _figures(size: Size) -> Sequence[Figure]:
 
 def _measure(peer: Peer, size: Size) -> Outcome:
     outcome = Outcome()
-    for case in _cases(size):
-        rooms = fill(peer, case.rooms, case.members)
+    for group, case in enumerate(_cases(size)):
+        rooms = fill(peer, case.rooms, case.members, group)
         rate = case.rate / case.rooms
         with Generator() as generator:
             generator.open(rooms.clients)

@@ -8,10 +8,11 @@ from typing import Final
 from benchmarks.load.generator import Generator
 from benchmarks.load.plan import Client
 from benchmarks.peers.base import Peer
-from benchmarks.scenarios.base import Figure, Outcome, Scenario, Size
+from benchmarks.scenarios.base import Figure, Outcome, Scenario, Size, fitting
 from benchmarks.usage import by_part, memory_kb, resident_kb
 
-_CONNECTIONS: Final = 4_000
+_IDLE: Final = 10_000
+_JOINED: Final = 4_000
 _FEW_CONNECTIONS: Final = 200
 _CHANNELS: Final = 5
 # Members that share the same five channels.
@@ -21,31 +22,38 @@ _EDGES: Final = ("edge", "server")
 
 
 def _figures(size: Size) -> Sequence[Figure]:
-    each = f"{_connections(size):,} connections"
+    idle, joined = _connections(size)
+    each, each_joined = f"{idle:,} connections", f"{joined:,} more"
     return [
         Figure("edge_idle_kb", f"{each}, silent: the process that holds them", "KB", more_is_better=False),
         Figure("idle_kb", f"{each}, silent: all processes", "KB", more_is_better=False),
-        Figure("edge_joined_kb", f"{each} in {_CHANNELS} channels: the same process", "KB", more_is_better=False),
-        Figure("joined_kb", f"{each} in {_CHANNELS} channels: all processes", "KB", more_is_better=False),
+        Figure(
+            "edge_joined_kb", f"{each_joined} in {_CHANNELS} channels: the same process", "KB", more_is_better=False
+        ),
+        Figure("joined_kb", f"{each_joined} in {_CHANNELS} channels: all processes", "KB", more_is_better=False),
     ]
 
 
-def _connections(size: Size) -> int:
-    return _FEW_CONNECTIONS if size.small else _CONNECTIONS
+def _connections(size: Size) -> tuple[int, int]:
+    """Return how many connections are silent, and how many more join channels."""
+    if size.small:
+        return _FEW_CONNECTIONS, _FEW_CONNECTIONS
+    return (_IDLE if fitting([_IDLE + _JOINED]) else _JOINED), _JOINED
 
 
 def _measure(peer: Peer, size: Size) -> Outcome:
-    count = _connections(size)
-    idle = [peer.subscriber(number, []) for number in range(count)]
-    joined = [peer.subscriber(count + number, _channels(number // _GROUP)) for number in range(count)]
+    idle_count, joined_count = _connections(size)
+    both = idle_count + joined_count
+    idle = [peer.subscriber(number, []) for number in range(idle_count)]
+    joined = [peer.subscriber(idle_count + number, _channels(number // _GROUP)) for number in range(joined_count)]
     with Generator() as warming:
-        warming.open([peer.subscriber(2 * count + number, _channels(number)) for number in range(_WARM_UP)])
+        warming.open([peer.subscriber(both + number, _channels(number)) for number in range(_WARM_UP)])
     with Generator() as first, Generator() as second:
         empty = _memory(peer)
         with_idle = _after(first, idle, peer)
         with_joined = _after(second, joined, peer)
-    idle_kb = {part: (with_idle[part] - empty[part]) / count for part in empty}
-    joined_kb = {part: (with_joined[part] - with_idle[part]) / count for part in empty}
+    idle_kb = {part: (with_idle[part] - empty[part]) / idle_count for part in empty}
+    joined_kb = {part: (with_joined[part] - with_idle[part]) / joined_count for part in empty}
     return Outcome(
         figures={
             "edge_idle_kb": sum(idle_kb.get(part, 0.0) for part in _EDGES),

@@ -11,7 +11,7 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.load.generator import Generator
 from benchmarks.peers.catalogue import PEERS, chosen
 from benchmarks.scenarios.base import measure_run
-from benchmarks.scenarios.rooms_of_members import fill
+from benchmarks.scenarios.rooms_of_members import channel_name, fill
 from benchmarks.usage import by_part, memory_kb, resident_kb
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("compiler")]
@@ -29,7 +29,7 @@ def test_a_server_delivers_every_message_to_every_member(name: str, tmp_path: Pa
     try:
         peer.start(tmp_path, 2)
         rooms = fill(peer, rooms=2, members=3)
-        several = peer.subscriber(len(rooms.clients), ["room-0", "room-1", "a-third"])
+        several = peer.subscriber(len(rooms.clients), [channel_name(0), channel_name(1), "a-third"])
         idle = peer.subscriber(len(rooms.clients) + 1, [])
         publishers = [
             replace(publisher, members=[*publisher.members, len(rooms.clients)], count=COUNT)

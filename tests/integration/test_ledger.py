@@ -111,7 +111,7 @@ async def test_a_store_that_forgets_is_found_out(tmp_path: Path) -> None:
         skip_without("redis-server")
     plan = Plan(clients=20, channels=4, seconds=9, kill_every_s=4, told=True, seed=1)
     report = await run(plan, Forgetful(tmp_path))
-    assert report.count("kill") == 2
+    assert report.count("kill") >= 1, "a restart may take as long as the rest of the run"
     assert not report.passed
     assert report.faults.unrecovered > 0, "clients were told"
     assert report.faults.history_missing > 0, "confirmed, and no longer kept"

@@ -15,6 +15,7 @@ from scripts.bench import benchmark
         (["fanout", "--rounds", "3"], "benchmarks.message_path", ["fanout", "--rounds", "3"]),
         (["--small"], "benchmarks.message_path", ["--small"]),
         (["verification", "--rounds", "3"], "benchmarks.verification", ["--rounds", "3"]),
+        (["--compare", "--update"], "benchmarks.regression", ["--compare", "--update"]),
         (["revocation"], "benchmarks.revocation", []),
     ],
 )

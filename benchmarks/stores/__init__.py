@@ -1,0 +1,1 @@
+"""Where messages are stored: the session service's engines in this process, and what they are measured against."""
