@@ -49,6 +49,7 @@ class Fuzzed:
 
     def __init__(self, edge: ServiceProcess) -> None:
         self._url = f"ws://{edge.address}/client_"
+        self._workspace = f"fuzz-{secrets.token_hex(4)}"  # its channels live on from one connection to the next
         self._stack = ExitStack()
         self._socket: ClientConnection | None = None
 
@@ -58,7 +59,12 @@ class Fuzzed:
             client_id = f"fuzz-{secrets.token_hex(4)}"
             connecting = connect(self._url + client_id, proxy=None, max_size=None, open_timeout=DEADLINE_S)
             self._socket = self._stack.enter_context(connecting)
-            data = {"api_key": "valid-test-key", "connection_type": "chat", "domain": "fuzz", "workspace": client_id}
+            data = {
+                "api_key": "valid-test-key",
+                "connection_type": "chat",
+                "domain": "fuzz",
+                "workspace": self._workspace,
+            }
             self._socket.send(json.dumps({"type": "connect", "data": data}))
             self._socket.send(json.dumps({"type": "join_channel", "data": {"channel": "room"}}))
             while self.next()["type"] != "subscription_success":
@@ -157,7 +163,7 @@ TEXTS = st.one_of(
 )
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 @given(TEXTS)
 @settings(GENERATED, max_examples=10_000)
 def test_ten_thousand_random_frames(fuzzed: Fuzzed, text: str) -> None:
