@@ -56,7 +56,8 @@ async def killing(gateway: Gateway, redis: RedisServer | None = None) -> None:
     try:
         await asyncio.to_thread(gateway.start)
         staying = await asyncio.to_thread(gateway.another_edge, "staying")
-        kills = [service.restart_after_kill9 for service in (gateway.auth, gateway.session, gateway.edge)]
+        # The edge first: while the others start again, publishers of a slow machine may come to their end.
+        kills = [service.restart_after_kill9 for service in (gateway.edge, gateway.auth, gateway.session)]
         await run(gateway, staying, kills if redis is None else [*kills, redis.restart])
         await asyncio.to_thread(gateway.stop)
     finally:
