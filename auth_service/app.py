@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 from tidewire.auth.v1 import admin_pb2, admin_pb2_grpc, auth_pb2, auth_pb2_grpc
@@ -68,7 +68,9 @@ async def serve(settings: AuthSettings, stop: asyncio.Event) -> None:
         AuthError: it cannot or must not start.
         PortTakenError: another process listens on its port.
     """
-    async with opened(settings) as (store, peppers):
+    grace_s = settings.shutdown_grace_s
+    # What is stopped is named as soon as it is made, so that a start that fails midway (a port is taken) ends cleanly.
+    async with opened(settings) as (store, peppers), AsyncExitStack() as ending:
         named_keys = await _development_keys(settings, store, peppers)
         cached = CachedKeyStore(store, settings.record_cache_size)
         hub = WatchHub(
@@ -82,28 +84,31 @@ async def serve(settings: AuthSettings, stop: asyncio.Event) -> None:
         )
         await hub.prepare()
         uses = _uses(store)
+        ending.push_async_callback(uses.close)
         rotation = PepperRotation(cached, peppers.current)
+        ending.push_async_callback(rotation.close, grace_s)
         server, http = _servers(settings, cached, uses, peppers, hub, named_keys, rotation)
-        port = await server.start(SERVICE_NAMES)
         exporter = serve_metrics(settings.metrics_port)
         facts = {"metrics_port": exporter.port} if exporter else {}
+        if exporter:
+            ending.callback(exporter.stop)
+        ending.push_async_callback(_end_calls, hub, server, http, grace_s)
+        port = await server.start(SERVICE_NAMES)
         if http:
             facts["http_port"] = await http.start()
         announce_ready(settings, SERVICE, host=settings.host, port=port, **facts)
         proving = asyncio.create_task(
             _prove_store(settings, StoreWatch(store, hub, patience_s=settings.canary_patience_s), server)
         )
-        try:
-            await _until(stop, hub)
-        finally:
-            await end_tasks(proving)
-            await server.set_serving(False)
-            hub.close()
-            await asyncio.gather(server.stop(settings.shutdown_grace_s), *([http.stop()] if http else []))
-            await rotation.close(settings.shutdown_grace_s)
-            await uses.close()
-            if exporter:
-                exporter.stop()
+        ending.push_async_callback(end_tasks, proving)
+        await _until(stop, hub)
+
+
+async def _end_calls(hub: WatchHub, server: GrpcServer, http: HttpServer | None, grace_s: float) -> None:
+    """Take no new calls, and give those under way `grace_s` seconds."""
+    await server.set_serving(False)
+    hub.close()
+    await asyncio.gather(server.stop(grace_s), *([http.stop()] if http else []))
 
 
 async def bootstrap(settings: AuthSettings) -> str:

@@ -9,6 +9,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from service_runtime.grpc_channel import KEEPALIVE_MS, MAX_MESSAGE_BYTES
+from service_runtime.listening import PortTakenError
 from service_runtime.settings import ServiceSettings
 from service_runtime.tls import server_credentials
 
@@ -23,15 +24,6 @@ _OPTIONS = (
     ("grpc.http2.min_recv_ping_interval_without_data_ms", KEEPALIVE_MS // 2),
     ("grpc.http2.max_ping_strikes", 0),
 )
-
-
-class PortTakenError(Exception):
-    """Another process listens on the port."""
-
-    def __init__(self, host: str, port: int) -> None:
-        self.host = host
-        self.port = port
-        super().__init__(f"cannot listen on {host}:{port}: the port is taken or the address is not of this machine")
 
 
 class GrpcServer:

@@ -16,6 +16,8 @@ from prometheus_client import REGISTRY, CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from service_runtime.listening import PortTakenError
+
 
 class Tally(Collector):
     """Counts up, without a lock: for one thread.
@@ -101,7 +103,13 @@ def serve_metrics(port: int, registry: CollectorRegistry = REGISTRY, host: str =
 
     Returns:
         The exporter, or None for port -1.
+
+    Raises:
+        PortTakenError: It cannot listen there.
     """
     if port < 0:
         return None
-    return MetricsServer(*start_http_server(port, addr=host, registry=registry))
+    try:
+        return MetricsServer(*start_http_server(port, addr=host, registry=registry))
+    except OSError:
+        raise PortTakenError(host, port) from None

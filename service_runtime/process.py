@@ -13,7 +13,7 @@ from typing import Any
 import uvloop
 
 from service_runtime.garbage import collect_at_times, spare_what_is_there
-from service_runtime.grpc_server import PortTakenError
+from service_runtime.listening import PortTakenError
 from service_runtime.logs import configure_logging, get_logger
 from service_runtime.settings import ServiceSettings, SettingsError
 from service_runtime.tasks import end_tasks

@@ -132,22 +132,23 @@ class SessionServer:
             SessionError: the message store cannot be opened.
             PortTakenError: another process listens on the port.
         """
-        async with self._running():
-            port = await self._server.start(SERVICE_NAMES)
+        async with self._running(), contextlib.AsyncExitStack() as ending:
             exporter = serve_metrics(self._settings.metrics_port)
             facts = {"metrics_port": exporter.port} if exporter else {}
+            if exporter:
+                ending.callback(exporter.stop)
+            ending.push_async_callback(self._end_calls)
+            port = await self._server.start(SERVICE_NAMES)
             announce_ready(self._settings, SERVICE, host=self._settings.host, port=port, **facts)
-            watch = asyncio.create_task(self._prove_engine())
-            try:
-                await stop.wait()
-            finally:
-                await end_tasks(watch)
-                await self._server.set_serving(False)
-                self._live.drain()
-                self._edges.drain()
-                await self._server.stop(self._settings.shutdown_grace_s)
-                if exporter:
-                    exporter.stop()
+            ending.push_async_callback(end_tasks, asyncio.create_task(self._prove_engine()))
+            await stop.wait()
+
+    async def _end_calls(self) -> None:
+        """Send the edges elsewhere, take no new calls, and give those under way their time."""
+        await self._server.set_serving(False)
+        self._live.drain()
+        self._edges.drain()
+        await self._server.stop(self._settings.shutdown_grace_s)
 
     @contextlib.asynccontextmanager
     async def _running(self) -> AsyncIterator[None]:

@@ -18,8 +18,8 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from service_runtime.grpc_channel import open_channel
-from service_runtime.grpc_server import PortTakenError
 from service_runtime.http_logs import quiet_about_content
+from service_runtime.listening import PortTakenError
 from service_runtime.logs import get_logger
 from service_runtime.process import announce_ready
 from service_runtime.tasks import end_tasks

@@ -359,6 +359,7 @@ async def test_the_port_that_is_taken_is_named(auth: HttpAuth, tmp_path: Path) -
     await eventually(lambda: _ended(other))
     assert other.process.exit_code == 1
     assert f"cannot listen on 127.0.0.1:{auth.http_port}" in other.process.log()
+    assert "Traceback" not in other.process.log()  # what had been started was stopped
 
 
 async def _ended(running: HttpAuth) -> bool:

@@ -11,8 +11,8 @@ from aiohttp import hdrs, web
 from auth_service.adapters import metrics
 from auth_service.adapters.http_api.errors import fault_response, refusal_response
 from auth_service.core.errors import StoreUnavailableError
-from service_runtime.grpc_server import PortTakenError
 from service_runtime.http_logs import quiet_about_content
+from service_runtime.listening import PortTakenError
 
 MAX_BODY_BYTES: Final = 64 * 1024
 KEEPALIVE_S: Final = 75.0

@@ -13,7 +13,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from service_runtime.grpc_channel import open_channel
-from service_runtime.grpc_server import GrpcServer, PortTakenError
+from service_runtime.grpc_server import GrpcServer
+from service_runtime.listening import PortTakenError
 from service_runtime.settings import ServiceSettings
 from tests.support.waiting import eventually
 from tests.unit.service_runtime.rpc import DEADLINE_S, call, echo, handler

@@ -1,11 +1,13 @@
 """Prometheus text over HTTP."""
 
+import socket
 import urllib.error
 import urllib.request
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
+from service_runtime.listening import PortTakenError
 from service_runtime.metrics import Spread, Tally, serve_metrics
 
 
@@ -20,6 +22,15 @@ def test_a_registry_is_served_until_it_is_stopped() -> None:
     server.stop()
     with pytest.raises(urllib.error.URLError):
         urllib.request.urlopen(url, timeout=10)
+
+
+def test_a_port_that_is_taken_is_named() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(PortTakenError, match=f"cannot listen on 127.0.0.1:{port}"):
+            serve_metrics(port)
 
 
 def test_no_port_no_server() -> None:

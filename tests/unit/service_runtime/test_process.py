@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from service_runtime.grpc_server import PortTakenError
+from service_runtime.listening import PortTakenError
 from service_runtime.process import announce_ready, run_service
 from service_runtime.settings import ServiceSettings, SettingsError, make_settings
 
