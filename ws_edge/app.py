@@ -30,15 +30,18 @@ from tidewire_client.retry import backoff_s
 from tidewire_client.verifier import KeyVerifier
 from ws_edge.adapters.canary import Canary
 from ws_edge.adapters.client_address import ClientAddresses
+from ws_edge.adapters.client_socket import SocketParts
 from ws_edge.adapters.edge_listener import EdgeListener
 from ws_edge.adapters.grpc_session_stream import SessionStream
 from ws_edge.adapters.grpc_threads import ThreadsClient
+from ws_edge.adapters.heartbeats import Heartbeats
 from ws_edge.adapters.http_operations import Operations
 from ws_edge.adapters.http_origin import OriginPolicy
 from ws_edge.adapters.http_threads import ThreadsApi
 from ws_edge.adapters.http_websocket import WebSocketEndpoint
 from ws_edge.adapters.key_watcher import KeyWatcher
 from ws_edge.adapters.keys_client import VerifiedKeys
+from ws_edge.adapters.lingering_close import LingeringCloses
 from ws_edge.adapters.metrics_prometheus import EdgeCollector
 from ws_edge.core.gateway import Gateway
 from ws_edge.core.limits import ConnectionLimits
@@ -47,6 +50,8 @@ from ws_edge.settings import EdgeSettings
 log = get_logger("ws_edge.app")
 
 DRAIN_BATCHES = 20
+# For the last clients to read their last frames, and to close.
+END_S = 1.0
 
 
 class SystemClock:
@@ -122,6 +127,8 @@ class Edge:
         self._threads = ThreadsClient(
             settings.session_target, tls, service_token=token, deadline_s=settings.session_deadline_s
         )
+        self._heartbeats = Heartbeats(settings.heartbeat_s)
+        self._closes = LingeringCloses()
         self._addresses = ClientAddresses(settings.proxies)
         self._threads_api = ThreadsApi(self._threads, keys, clock, new_id, settings.max_message_bytes, self._addresses)
 
@@ -147,6 +154,7 @@ class Edge:
         tasks = [
             asyncio.create_task(self._canary.run()),
             asyncio.create_task(self._watcher.run()),
+            asyncio.create_task(self._heartbeats.run()),
         ]
         try:
             yield
@@ -170,14 +178,14 @@ class Edge:
     def _application(self) -> web.Application:
         settings = self._settings
         origins = OriginPolicy(settings.origins)
-        endpoint = WebSocketEndpoint(
+        parts = SocketParts(
             self._gateway,
-            origins,
-            self._addresses,
-            heartbeat_s=settings.heartbeat_s,
-            auth_timeout_s=settings.auth_timeout_s,
+            self._heartbeats,
+            self._closes,
             max_frame_bytes=settings.max_frame_bytes,
+            auth_timeout_s=settings.auth_timeout_s,
         )
+        endpoint = WebSocketEndpoint(parts, origins, self._addresses)
         registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
@@ -212,6 +220,7 @@ class Edge:
             for connection in connections[start : start + size]:
                 self._gateway.close_for_drain(connection, int(settings.drain_s * 1000))
             await asyncio.sleep(settings.drain_s / DRAIN_BATCHES)
+        await self._closes.wait(END_S)
 
 
 def _limits(settings: EdgeSettings) -> ConnectionLimits:

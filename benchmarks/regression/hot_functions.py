@@ -52,10 +52,7 @@ class _Clock:
 class _Sink:
     """A peer that takes everything at once."""
 
-    def write(self, data: bytes) -> None:
-        pass
-
-    def unsent_bytes(self) -> int:
+    def write(self, data: bytes, bound: int) -> int:
         return 0
 
     def close(self, last: bytes, code: int, reason: str) -> None:
@@ -102,14 +99,14 @@ def build_server_frame() -> Callable[[], object]:
 
 def fan_out() -> Callable[[], object]:
     """A delivery to the outboxes of 100 members, and their flush."""
-    flusher = OutboxFlusher(lambda callback: None)
+    flusher = OutboxFlusher(lambda callback: None, lambda number: None)
     topics, clock = TopicTable(), _Clock()
     for number in range(MEMBERS):
         member = Connection(number, f"client-{number}", debug=False, limits=ConnectionLimits(), clock=clock)
-        member.outbox = Outbox(_Sink(), 1 << 20, lambda: None, flusher)
+        member.outbox = Outbox(number, _Sink(), 1 << 20, flusher)
         topics.add(_TOPIC, "room", Position(_EPOCH, 0), member, presence=False)
     # Without a gap nothing is asked of the link.
-    fanout = Fanout(topics, cast(SessionLink, None), EdgeStats())
+    fanout = Fanout(topics, cast(SessionLink, None), flusher, EdgeStats())
     offsets = count(1)
 
     def deliver() -> None:

@@ -76,8 +76,15 @@ class Publisher:
         self.repeats = 0
         self._where = (ws_url, client_id, api_key, workspace, channel)
         self._window = window
-        self._waiting = [f"{client_id}-{number}" for number in range(count)]
+        self._made = 0
+        self._waiting: list[str] = []
         self._flying: dict[str, None] = {}
+        self.add(count)
+
+    def add(self, count: int) -> None:
+        """Take so many more messages to publish."""
+        self._waiting += [f"{self.client_id}-{number}" for number in range(self._made, self._made + count)]
+        self._made += count
 
     async def run(self) -> None:
         """Return when every message is confirmed."""

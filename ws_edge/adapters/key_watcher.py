@@ -73,7 +73,8 @@ class KeyWatcher:
             self._endings.clear()
             while self._ending:
                 for _ in range(min(END_AT_ONCE, len(self._ending))):
-                    self._end_one(*self._ending.pop(next(iter(self._ending))))
+                    _, ending = self._ending.popitem()
+                    self._end_one(*ending)
                 await asyncio.sleep(0)
 
     def _end_one(self, connection: Connection, key_id: str, code: str) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from typing import Final
 
 from tidewire_client.errors import ServiceTimeout, TidewireError
 from tidewire_client.verdict import Verdict
 from tidewire_client.verifier import KeyVerifier
 from ws_edge.core.ports import KeyLimits, KeyVerdict, ServiceAway
 
-_ALLOWED = KeyVerdict("VALID")
+_ALLOWED: Final = KeyVerdict("VALID")
+# Verdicts whose translation is remembered: a key's many connections ask one after the other.
+MEMORY: Final = 256
 
 
 class VerifiedKeys:
@@ -47,6 +51,7 @@ class VerifiedKeys:
         return _ALLOWED if verdict.allowed else _verdict(verdict)
 
 
+@functools.lru_cache(MEMORY)
 def _verdict(verdict: Verdict) -> KeyVerdict:
     limits = verdict.limits
     return KeyVerdict(

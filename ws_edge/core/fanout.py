@@ -1,8 +1,12 @@
-"""From one message of the session service to every member's outbox: one encoding, one frame, no task per recipient."""
+"""From one message of the session service to every member's outbox: one encoding, one frame, no task per recipient.
+
+Members share the run of what their topic gets in one tick, so that only the first message of a tick is put into each outbox.
+"""
 
 from __future__ import annotations
 
 from ws_edge.core import server_frames
+from ws_edge.core.outbox import OutboxFlusher
 from ws_edge.core.ports import Member, Position, SessionLink, StoredMessage
 from ws_edge.core.stats import EdgeStats
 from ws_edge.core.topics import Continuity, Topic, TopicTable
@@ -15,12 +19,14 @@ class Fanout:
     Args:
         topics: Who is a member of what.
         link: Where missing messages are asked for.
+        flusher: Knows the tick.
         stats: Counters.
     """
 
-    def __init__(self, topics: TopicTable, link: SessionLink, stats: EdgeStats) -> None:
+    def __init__(self, topics: TopicTable, link: SessionLink, flusher: OutboxFlusher, stats: EdgeStats) -> None:
         self._topics = topics
         self._link = link
+        self._flusher = flusher
         self._stats = stats
 
     def deliver(self, topic_name: str, stored: StoredMessage) -> None:
@@ -29,14 +35,27 @@ class Fanout:
         if topic is None:
             return
         if continuity is Continuity.NEXT:
-            members = topic.behind(stored.epoch, stored.offset) if topic.ahead else topic.members
             wire = text_frame(server_frames.message(stored, topic.channel))
-            for member in members:
-                member.outbox.put(wire)
             self._stats.messages_fanned_out += 1
-            self._stats.deliveries += len(members)
+            self._stats.deliveries += self._put(wire, topic, stored)
         elif continuity is Continuity.GAP:
             self._heal(topic)
+
+    def _put(self, wire: bytes, topic: Topic, stored: StoredMessage) -> int:
+        """Queue a message's frame for the members that lack it; returns how many these are."""
+        if topic.run_tick == self._flusher.tick:
+            topic.run.append(wire)
+            return len(topic.members)
+        run = [wire]
+        if topic.ahead:
+            behind = topic.behind(stored.epoch, stored.offset)
+            for member in behind:
+                member.outbox.put_run(run)
+            return len(behind)
+        for member in topic.members:
+            member.outbox.put_run(run)
+        topic.run, topic.run_tick = run, self._flusher.tick
+        return len(topic.members)
 
     def _heal(self, topic: Topic) -> None:
         """Ask for everything after the last delivered message; until it comes, nothing is delivered."""

@@ -61,7 +61,8 @@ class Gateway:
         self.stats = EdgeStats()
         self.topics = TopicTable()
         self.registry = Registry(max_connections)
-        self.fanout = Fanout(self.topics, link, self.stats)
+        self._flusher = OutboxFlusher(call_soon, self._too_slow)
+        self.fanout = Fanout(self.topics, link, self._flusher, self.stats)
         self.draining = False
         self._link = link
         self._clock = clock
@@ -69,7 +70,6 @@ class Gateway:
         self._limits = limits
         self._on_defect = on_defect
         self._numbers = itertools.count(1)
-        self._flusher = OutboxFlusher(call_soon)
         self._handlers = FrameHandlers(
             HandlerParts(keys, link, clock, new_id, self.topics, self.registry.changes, self.refuse)
         )
@@ -108,9 +108,7 @@ class Gateway:
             clock=self._clock,
             client_address=client_address,
         )
-        connection.outbox = Outbox(
-            sink, self._limits.max_outbox_bytes, lambda: self._too_slow(connection), self._flusher
-        )
+        connection.outbox = Outbox(connection.number, sink, self._limits.max_outbox_bytes, self._flusher)
         full = self.registry.full
         self.registry.add(connection)
         if full or self.draining:
@@ -164,9 +162,11 @@ class Gateway:
         connection.channels.clear()
         self._link.close(connection.number)
 
-    def _too_slow(self, connection: Connection) -> None:
-        self.stats.slow_consumers += 1
-        self.close(connection, CloseCode.TRY_AGAIN_LATER, "Client reads too slowly")
+    def _too_slow(self, number: int) -> None:
+        connection = self.registry.get(number)
+        if connection is not None:
+            self.stats.slow_consumers += 1
+            self.close(connection, CloseCode.TRY_AGAIN_LATER, "Client reads too slowly")
 
     # Frames come in.
 

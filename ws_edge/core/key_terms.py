@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
+from typing import Final
 
 from ws_edge.core.connection import Connection, State
 from ws_edge.core.limits import ConnectionLimits, KeyBuckets
 from ws_edge.core.ports import Clock, KeyLimits, KeyVerdict
 from ws_edge.core.registry import Registry
+
+# Combinations of limits that are remembered; what is used is held by its connections in any case.
+MEMORY: Final = 1024
 
 
 class KeyTerms:
@@ -56,8 +61,9 @@ class KeyTerms:
         connection.key_revision = max(connection.key_revision, verdict.revision)
 
 
+@functools.lru_cache(MEMORY)
 def limits_of(key: KeyLimits, defaults: ConnectionLimits) -> ConnectionLimits:
-    """Return the limits of a key's connections: its own, and the edge's where it has none."""
+    """Return the limits of a key's connections, one object for all: its own, and the edge's where it has none."""
     return replace(
         defaults,
         frames_per_second=key.frames_per_second or defaults.frames_per_second,

@@ -5,6 +5,8 @@ Nothing here takes long: whoever calls goes through many connections in small gr
 
 from __future__ import annotations
 
+import functools
+
 from ws_edge.core.authentication import DENIALS
 from ws_edge.core.close_codes import CloseCode
 from ws_edge.core.connection import Connection, State
@@ -105,7 +107,9 @@ class LiveKeys:
             )
 
 
+@functools.cache
 def _ending(code: str) -> FrameError:
+    """Return what connections are told whose key has this verdict; one for all of them."""
     denial = DENIALS.get(code, ErrorType.INVALID_KEY)
     words = "API key is no longer allowed here" if denial is ErrorType.PERMISSION_DENIED else None
     return FrameError(denial, words, close=CloseCode.AUTHENTICATION)

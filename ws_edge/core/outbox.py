@@ -1,5 +1,9 @@
 """Outboxes: what waits for each connection, written once per tick as one write, bounded by what the client has not taken.
 
+What waits is a list of runs. A run is a list of frames that follow each other; the frames that a topic gets in one tick are
+one run, which every member's outbox holds, so that a further message of the topic costs nothing for each member, and the run
+is joined once for all of them.
+
 The invariant: after `OutboxFlusher.flush`, no outbox holds anything, and every connection whose unsent bytes were over its
 bound has been reported as slow instead of written to.
 """
@@ -7,61 +11,73 @@ bound has been reported as slow instead of written to.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from ws_edge.core.ports import ByteSink
+
+Run: TypeAlias = list[bytes]
 
 
 class Outbox:
     """Frames that wait for one connection.
 
     Args:
+        number: Of the connection.
         sink: Where they go.
         bound: Unsent bytes at which the client is too slow.
-        on_slow: Called once when that happens.
         flusher: Gathers the outboxes of a tick.
     """
 
-    __slots__ = ("_allowance", "_bound", "_flusher", "_on_slow", "_queue", "_sink", "closed")
+    __slots__ = ("_allowance", "_bound", "_flusher", "_more", "_number", "_run", "_sink", "closed")
 
-    def __init__(self, sink: ByteSink, bound: int, on_slow: Callable[[], None], flusher: OutboxFlusher) -> None:
+    def __init__(self, number: int, sink: ByteSink, bound: int, flusher: OutboxFlusher) -> None:
+        self._number = number
         self._sink = sink
         self._bound = bound
-        self._on_slow = on_slow
         self._flusher = flusher
-        self._queue: list[bytes] = []
+        # Mostly it is one run that waits.
+        self._run: Run | None = None
+        self._more: list[Run] | None = None
         self._allowance = 0
         self.closed = False
 
     def put(self, wire_frame: bytes) -> None:
         """Queue a WebSocket frame for this tick's write. After `close` it is dropped."""
-        if self.closed:
-            return
-        if not self._queue:
-            self._flusher.add(self)
-        self._queue.append(wire_frame)
+        self.put_run([wire_frame])
 
-    def put_replay(self, wire_frames: list[bytes]) -> None:
+    def put_run(self, run: Run) -> None:
+        """Queue frames for this tick's write, and those that are added to the run until then. After `close`: dropped."""
+        if self._run is None:
+            if not self.closed:
+                self._run = run
+                self._flusher.add(self)
+        elif self._more is None:
+            self._more = [run]
+        else:
+            self._more.append(run)
+
+    def put_replay(self, wire_frames: Run) -> None:
         """Queue what the client asked for of the past: it does not count against the bound until it is taken."""
         self._allowance += sum(map(len, wire_frames))
-        for wire_frame in wire_frames:
-            self.put(wire_frame)
+        self.put_run(wire_frames)
 
     def flush(self) -> None:
         """Write what waits, unless the client is too slow."""
-        queue, self._queue = self._queue, []
-        if self.closed or not queue:
+        run = self._run
+        if run is None:
             return
-        data = queue[0] if len(queue) == 1 else b"".join(queue)
-        unsent = self._sink.unsent_bytes()
-        if not unsent:
-            self._sink.write(data)
-            if self._allowance and not self._sink.unsent_bytes():
-                self._allowance = 0
-        elif unsent + len(data) > self._bound + self._allowance:
-            self._on_slow()
-        else:
-            self._sink.write(data)
+        data = run[0] if self._more is None and len(run) == 1 else self._waiting()
+        self._run = self._more = None
+        unsent = self._sink.write(data, self._bound + self._allowance)
+        if unsent < 0:
+            self._flusher.on_slow(self._number)
+        elif self._allowance and not unsent:
+            self._allowance = 0
+
+    def _waiting(self) -> bytes:
+        """Return all that waits."""
+        first = () if self._run is None else (self._run,)
+        return b"".join(map(joined, (*first, *(self._more or ()))))
 
     def close(self, last: bytes, code: int, reason: str) -> None:
         """Write what waits, one last frame, and the close frame, whatever the bound says; nothing follows.
@@ -73,14 +89,21 @@ class Outbox:
         """
         if self.closed:
             return
-        self._sink.close(b"".join([*self._queue, last]), code, reason)
-        self._queue = []
-        self.closed = True
+        data = self._waiting() + last
+        self.abandon()
+        self._sink.close(data, code, reason)
 
     def abandon(self) -> None:
         """Forget what waits: the peer is gone."""
-        self._queue = []
+        self._run = self._more = None
         self.closed = True
+
+
+def joined(run: Run) -> bytes:
+    """Return the bytes of a run, which are put together once for all who hold it."""
+    if len(run) > 1:
+        run[:] = [b"".join(run)]
+    return run[0]
 
 
 class Ticker(Protocol):
@@ -93,15 +116,22 @@ class Ticker(Protocol):
 class OutboxFlusher:
     """Flushes all outboxes that were written to in a tick, in one pass.
 
+    Attributes:
+        tick: The number of this tick: runs that were begun in an earlier one are not added to.
+        on_slow: Called with the number of a connection that is too slow.
+
     Args:
         call_soon: The event loop's `call_soon`.
+        on_slow: See above.
     """
 
-    __slots__ = ("_call_soon", "_dirty")
+    __slots__ = ("_call_soon", "_dirty", "on_slow", "tick")
 
-    def __init__(self, call_soon: Ticker) -> None:
+    def __init__(self, call_soon: Ticker, on_slow: Callable[[int], None]) -> None:
         self._call_soon = call_soon
         self._dirty: list[Outbox] = []
+        self.on_slow = on_slow
+        self.tick = 0
 
     def add(self, outbox: Outbox) -> None:
         """Note that an outbox has something to write."""
@@ -112,5 +142,6 @@ class OutboxFlusher:
     def flush(self) -> None:
         """Write all that waits."""
         dirty, self._dirty = self._dirty, []
+        self.tick += 1
         for outbox in dirty:
             outbox.flush()

@@ -203,11 +203,18 @@ class SessionLink(Protocol):
 class ByteSink(Protocol):
     """Where the bytes of one connection go."""
 
-    def write(self, data: bytes) -> None:
-        """Write without waiting."""
+    def write(self, data: bytes, bound: int) -> int:
+        """Write without waiting, unless that would leave more unsent than allowed.
 
-    def unsent_bytes(self) -> int:
-        """Return how many bytes the peer has not taken yet."""
+        What is larger than the bound is written all the same when nothing is unsent before it.
+
+        Args:
+            data: Whole frames.
+            bound: How many bytes may be unsent.
+
+        Returns:
+            How many bytes are unsent now; negative: nothing was written, it would be too many.
+        """
 
     def close(self, last: bytes, code: int, reason: str) -> None:
         """Write the last frames and the close frame at once, after all that was written, and end the connection."""

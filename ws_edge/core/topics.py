@@ -3,18 +3,25 @@
 All members of a topic on this edge stand at the same position, because join answers and deliveries come in order on one
 stream. The exception are those that join while something is missing: they are `ahead` until it was delivered. A topic
 without members is forgotten.
+
+What a topic gets in one tick is one run of frames, which all its members' outboxes hold (`outbox`). A run ends with the tick,
+and with every change of who is to get what: nothing of the topic reaches a client from before it joined, or after it left.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from ws_edge.core.outbox import Run
 from ws_edge.core.ports import Position
 
 if TYPE_CHECKING:
     from ws_edge.core.connection import Connection
+
+
+NO_TICK: Final = -1
 
 
 class Continuity(Enum):
@@ -27,9 +34,14 @@ class Continuity(Enum):
 
 
 class Topic:
-    """One channel with members on this edge."""
+    """One channel with members on this edge.
 
-    __slots__ = ("ahead", "channel", "epoch", "healing", "members", "name", "offset")
+    Attributes:
+        run: The frames of a tick, as its members' outboxes hold them.
+        run_tick: Which tick; `NO_TICK`: the run has ended.
+    """
+
+    __slots__ = ("ahead", "channel", "epoch", "healing", "members", "name", "offset", "run", "run_tick")
 
     def __init__(self, name: str, channel: str, position: Position) -> None:
         self.name = name
@@ -38,6 +50,8 @@ class Topic:
         self.members: dict[Connection, bool] = {}
         self.ahead: dict[Connection, Position] = {}
         self.healing = False
+        self.run: Run = []
+        self.run_tick = NO_TICK
 
     @property
     def position(self) -> Position:
@@ -78,6 +92,7 @@ class TopicTable:
         topic = self._topics.get(name)
         if topic is None:
             topic = self._topics[name] = Topic(name, channel, position)
+        topic.run_tick = NO_TICK
         topic.members[member] = presence
         if position != topic.position:
             topic.ahead[member] = position
@@ -88,6 +103,7 @@ class TopicTable:
         topic = self._topics.get(name)
         if topic is None:
             return
+        topic.run_tick = NO_TICK
         topic.members.pop(member, None)
         topic.ahead.pop(member, None)
         if not topic.members:
@@ -116,6 +132,7 @@ class TopicTable:
         topic = self._topics.get(name)
         if topic is not None:
             topic.healing = False
+            topic.run_tick = NO_TICK
             if not (lossless and topic.epoch == position.epoch and topic.offset > position.offset):
                 topic.epoch, topic.offset = position
         return topic

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import struct
+from typing import Final
 
-_TEXT_FIN = 0x81
-_CLOSE_FIN = 0x88
+_TEXT_FIN: Final = 0x81
+_CLOSE_FIN: Final = 0x88
+_PING_FIN: Final = 0x89
+_PONG_FIN: Final = 0x8A
 MAX_REASON_BYTES = 123
 """A control frame carries at most 125 bytes, two of which are the close code."""
 
@@ -29,3 +32,12 @@ def close_frame(code: int, reason: str) -> bytes:
     """
     text = reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore").encode()
     return struct.pack("!BBH", _CLOSE_FIN, 2 + len(text), code) + text
+
+
+PING_FRAME: Final = b"%c%c" % (_PING_FIN, 0)
+"""A ping without a payload (section 5.5.2)."""
+
+
+def pong_frame(payload: bytes) -> bytes:
+    """Return the answer to a ping (section 5.5.3), with its payload of at most 125 bytes."""
+    return b"%c%c%b" % (_PONG_FIN, len(payload), payload)

@@ -9,6 +9,7 @@ from typing import Any
 from ws_edge.core.connection import Connection
 from ws_edge.core.gateway import Gateway
 from ws_edge.core.limits import ConnectionLimits
+from ws_edge.core.outbox import Ticker
 from ws_edge.core.ports import (
     Answer,
     HistoryPage,
@@ -48,18 +49,21 @@ class FakeSink:
         self.stuck = False
         self.unsent = 0
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes, bound: int) -> int:
+        if self.unsent and self.unsent + len(data) > bound:
+            return -1
+        self._take(data)
+        return self.unsent
+
+    def close(self, last: bytes, code: int, reason: str) -> None:
+        self._take(last)
+        self.close_code = code
+
+    def _take(self, data: bytes) -> None:
         assert self.close_code is None, "a data frame followed the close frame"
         self.written += data
         if self.stuck:
             self.unsent += len(data)
-
-    def unsent_bytes(self) -> int:
-        return self.unsent
-
-    def close(self, last: bytes, code: int, reason: str) -> None:
-        self.write(last)
-        self.close_code = code
 
     def frames(self) -> list[dict[str, Any]]:
         """Decode and forget what was written."""
@@ -181,9 +185,16 @@ class FakeLink:
 class World:
     """A gateway in a world of fakes."""
 
-    def __init__(self, *, limits: ConnectionLimits | None = None, max_connections: int = 10) -> None:
+    def __init__(
+        self,
+        *,
+        limits: ConnectionLimits | None = None,
+        max_connections: int = 10,
+        call_soon: Ticker | None = None,
+        keys: FakeKeys | None = None,
+    ) -> None:
         self.clock = FakeClock()
-        self.keys = FakeKeys()
+        self.keys = keys or FakeKeys()
         self.link = FakeLink()
         self.ticks: list[Callable[[], None]] = []
         self.defects: list[BaseException] = []
@@ -192,7 +203,7 @@ class World:
             keys=self.keys,
             link=self.link,
             clock=self.clock,
-            call_soon=self.ticks.append,
+            call_soon=call_soon or self.ticks.append,
             random=lambda: 0.5,
             new_id=self._new_id,
             limits=limits or ConnectionLimits(),

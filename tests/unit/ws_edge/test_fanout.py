@@ -136,6 +136,52 @@ async def test_who_joined_in_an_epoch_that_is_over_goes_on_with_the_others() -> 
     assert room_of(world).ahead == {}
 
 
+async def test_messages_of_one_tick_are_one_run_that_all_members_share() -> None:
+    world = World()
+    clients = [await world.member(client_id=name) for name in ("alice", "bob")]
+    clients[0].connection.send(b'{"type": "before"}')
+    for offset in (6, 7):
+        world.gateway.fanout.deliver("d/w/room", stored(offset))
+    clients[0].connection.send(b'{"type": "behind"}')
+    world.gateway.fanout.deliver("d/w/room", stored(8))
+    world.tick()
+    world.gateway.fanout.deliver("d/w/room", stored(9))
+    alice, bob = (client.frames() for client in clients)
+    assert [frame.get("offset", frame["type"]) for frame in alice] == ["before", 6, 7, 8, "behind", 9]
+    assert [frame["offset"] for frame in bob] == [6, 7, 8, 9]
+    assert world.gateway.stats.deliveries == 8
+    assert world.gateway.stats.messages_fanned_out == 4
+
+
+async def test_who_joins_or_leaves_within_a_tick_gets_just_its_part() -> None:
+    world = World()
+    early = await world.member()
+    leaver = await world.member(client_id="leaver")
+    world.gateway.fanout.deliver("d/w/room", stored(6))
+    late = await world.authenticated("late")
+    early_frames = early.sink.frames()
+    world.gateway.fanout.deliver("d/w/room", stored(7))
+    world.gateway.topics.add("d/w/room", "room", Position(EPOCH, 7), late.connection, presence=False)
+    world.gateway.fanout.deliver("d/w/room", stored(8))
+    world.gateway.topics.remove("d/w/room", leaver.connection)
+    leaver.connection.send(b'{"type": "left"}')
+    world.gateway.fanout.deliver("d/w/room", stored(9))
+    assert [frame["offset"] for frame in early_frames + early.frames()] == [6, 7, 8, 9]
+    assert [frame["offset"] for frame in late.frames()] == [8, 9]
+    assert [frame.get("offset", frame["type"]) for frame in leaver.frames()] == [6, 7, 8, "left"]
+
+
+async def test_a_loss_is_told_before_what_comes_behind_it() -> None:
+    world = World()
+    client = await world.member()
+    world.gateway.fanout.deliver("d/w/room", stored(6))
+    world.gateway.fanout.deliver("d/w/room", stored(1, "e2"))
+    world.gateway.fanout.resubscribed("d/w/room", Position("e2", 0), "epoch_changed")
+    world.gateway.fanout.deliver("d/w/room", stored(1, "e2"))
+    first, told, behind = client.frames()
+    assert (first["offset"], told["type"], behind["epoch"]) == (6, "subscription_success", "e2")
+
+
 async def joined_at(world: World, position: Position) -> Client:
     """Return another member of the room, which joined at this position."""
     client = await world.authenticated("late")

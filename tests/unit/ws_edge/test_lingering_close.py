@@ -11,7 +11,7 @@ import pytest
 from service_runtime.tls_files import TlsFiles
 from service_runtime.tls_http import reloading_context
 from tests.support.authority import Authority, Identity
-from ws_edge.adapters.lingering_close import LingeringClose
+from ws_edge.adapters.lingering_close import LingeringCloses
 
 LONG_S = 3600.0
 DEADLINE_S = 10.0
@@ -20,7 +20,8 @@ DEADLINE_S = 10.0
 class Goodbye(asyncio.Protocol):
     """Says one thing and ends."""
 
-    def __init__(self) -> None:
+    def __init__(self, closes: LingeringCloses) -> None:
+        self.closes = closes
         self.lost = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -29,7 +30,7 @@ class Goodbye(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._transport.write(b"goodbye")
-        self._end = LingeringClose(self._transport, LONG_S)
+        self.closes.begin(self._transport, LONG_S)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost.set()
@@ -43,9 +44,10 @@ def identity(tmp_path: Path) -> Identity:
 @pytest.mark.parametrize("secure", [False, True])
 async def test_the_peer_reads_the_last_words_and_then_the_end(identity: Identity, secure: bool) -> None:
     made: list[Goodbye] = []
+    closes = LingeringCloses()
 
     def protocol() -> Goodbye:
-        made.append(Goodbye())
+        made.append(Goodbye(closes))
         return made[-1]
 
     tls = reloading_context(TlsFiles(cert=identity.cert, key=identity.key)) if secure else None
@@ -57,3 +59,4 @@ async def test_the_peer_reads_the_last_words_and_then_the_end(identity: Identity
         assert await reader.read() == b"goodbye"
         writer.close()
         await made[0].lost.wait()
+        await closes.wait(LONG_S)

@@ -8,12 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.ws_edge.fakes import FakeSink, World
+from tests.unit.ws_edge.fakes import World
 from ws_edge.core.client_frames import ConnectData, decode_envelope, frame_id_of, is_object
 from ws_edge.core.errors import RULES, ErrorType, FrameError
 from ws_edge.core.limits import TokenBucket
 from ws_edge.core.names import channel_of, is_channel, is_name, topic_of
-from ws_edge.core.outbox import Outbox, OutboxFlusher
 from ws_edge.core.server_frames import timestamp
 from ws_edge.core.websocket_frame import text_frame
 
@@ -43,54 +42,6 @@ def test_a_bucket_never_lets_more_through_than_rate_and_burst(steps: list[tuple[
 def test_a_rate_of_zero_is_no_limit() -> None:
     bucket = TokenBucket(0, 0, 0.0)
     assert all(bucket.take(10**9, 0.0) == 0.0 for _ in range(10))
-
-
-def test_outboxes_join_a_tick_into_one_write_and_end_with_the_last_frame() -> None:
-    ticks, writes = [], []
-
-    class Sink(FakeSink):
-        def write(self, data: bytes) -> None:
-            writes.append(data)
-
-    flusher = OutboxFlusher(ticks.append)
-    outbox = Outbox(Sink(), 100, lambda: None, flusher)
-    for part in (b"a", b"b", b"c"):
-        outbox.put(part)
-    assert len(ticks) == 1
-    ticks.pop()()
-    assert writes == [b"abc"]
-    outbox.flush()
-    outbox.put(b"d")
-    outbox.close(b"e", 1000, "")
-    outbox.close(b"f", 1000, "")
-    outbox.put(b"g")
-    outbox.put_replay([b"h"])
-    ticks.pop()()
-    assert writes == [b"abc", b"de"]
-
-
-def test_a_closed_outbox_writes_nothing() -> None:
-    ticks: list[object] = []
-    sink = FakeSink()
-    outbox = Outbox(sink, 100, lambda: None, OutboxFlusher(ticks.append))
-    outbox.put(b"x")
-    outbox.abandon()
-    outbox.flush()
-    assert sink.written == b""
-
-
-def test_the_allowance_of_a_replay_lasts_until_it_is_taken() -> None:
-    ticks: list[object] = []
-    sink = FakeSink()
-    outbox = Outbox(sink, 10, lambda: None, OutboxFlusher(ticks.append))
-    outbox.put_replay([b"x" * 50])
-    sink.stuck = True
-    outbox.flush()
-    assert outbox._allowance == 50
-    sink.stuck, sink.unsent = False, 0
-    outbox.put(b"y")
-    outbox.flush()
-    assert outbox._allowance == 0
 
 
 @pytest.mark.parametrize(
