@@ -198,6 +198,7 @@ class World:
         self.link = FakeLink()
         self.ticks: list[Callable[[], None]] = []
         self.defects: list[BaseException] = []
+        self.closes: list[tuple[int, int, str]] = []
         self._ids = 0
         self.gateway = Gateway(
             keys=self.keys,
@@ -209,7 +210,8 @@ class World:
             limits=limits or ConnectionLimits(),
             max_connections=max_connections,
             heartbeat_ms=25_000,
-            on_defect=self.defects.append,
+            on_defect=lambda connection, exc: self.defects.append(exc),
+            on_close=lambda connection, code, reason: self.closes.append((connection.number, int(code), reason)),
         )
 
     def _new_id(self) -> str:
