@@ -104,7 +104,7 @@ def write(file: Path = FILE) -> None:
 
 
 async def _described() -> Sequence[Description]:
-    edge = Edge(EdgeSettings(mode="development"))
+    edge = Edge(EdgeSettings.model_validate({"mode": "development"}))
     verifier = KeyVerifier("127.0.0.1:1")
     try:
         found = {
@@ -138,7 +138,7 @@ def _of(registry: CollectorRegistry) -> Iterable[Description]:
         for family in collector.collect():
             if family.name.startswith(PREFIX):
                 # What has no sample yet has its labels all the same; the library does not show them.
-                labels = getattr(collector, "_labelnames", None) or getattr(family, "_labelnames", ())
+                labels = getattr(collector, "_labelnames", ()) or getattr(family, "_labelnames", ())
                 name = f"{family.name}_total" if family.type == "counter" else family.name
                 yield Description(name, family.type, tuple(labels), family.documentation)
 

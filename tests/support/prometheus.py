@@ -1,4 +1,4 @@
-"""A real Prometheus on the configuration of `deploy/monitoring`, in which only where processes are and how often is replaced."""
+"""A real Prometheus on the configuration of `deploy/monitoring`: only places and intervals are replaced."""
 
 from __future__ import annotations
 
