@@ -29,7 +29,7 @@ _KINDS: Final = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
 _NAMES: Final = {code.value[0]: code.name for code in grpc.StatusCode}
 
 
-class RpcMetrics(grpc.aio.ServerInterceptor, Collector):  # type: ignore[misc]
+class RpcMetrics(grpc.aio.ServerInterceptor, Collector):
     """An interceptor that counts and times; for the thread of the event loop. Handlers are coroutines or async generators.
 
     Args:
