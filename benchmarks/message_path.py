@@ -55,6 +55,9 @@ def main(argv: Sequence[str]) -> int:
     except BenchmarkError as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    if not results:
+        sys.stderr.write("nothing to measure: none of the servers named by --only takes part in these scenarios\n")
+        return 1
     print(target_table(judged(results)), end="")
     if options.json:
         json_file.write(results, machine, options.json)
