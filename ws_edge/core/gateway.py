@@ -143,7 +143,7 @@ class Gateway:
         retry_after_ms: int | None = None,
         frame_id: str | None = None,
     ) -> None:
-        """Send `disconnect` and the close frame, and forget the connection; where many go at once, all are told first. Idempotent."""
+        """Send `disconnect` and the close frame, and forget the connection, after others that are told now. Idempotent."""
         if connection.closed:
             return
         self.stats.closes[int(code)] += 1
