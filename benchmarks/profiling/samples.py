@@ -12,8 +12,8 @@ from typing import Final
 _LIBRARIES: Final = ("asyncio", "grpc", "aiohttp", "google", "redis", "prometheus_client", "concurrent", "uvloop")
 _PYTHON: Final = re.compile(r"(?P<function>.+) \((?P<file>[^()]*\.py|<[^()]*>):\d+\)")
 _SYSTEM: Final = re.compile(r"(?P<call>\w+) \(libc[^()]*\)")
-# Where threads wait: for files and sockets, and (libc gives that function no name) for locks, the interpreter's among them.
-_WAITS: Final = re.compile(r"(epoll_wait|epoll_pwait|poll|select|nanosleep|clock_nanosleep|0x[0-9a-f]+) \(libc[^()]*\)")
+# Where threads wait: for sockets, the disk, and (libc gives that function no name) for locks, the interpreter's among them.
+_WAITS: Final = re.compile(r"(epoll_wait|epoll_pwait|poll|select|nanosleep|fsync|fdatasync|0x[0-9a-f]+) \(libc[^()]*\)")
 
 
 @dataclass
