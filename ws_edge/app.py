@@ -106,13 +106,14 @@ class Edge:
             on_change=self._watcher.key_changed,
             on_resync=self._watcher.resync,
         )
-        clock = SystemClock()
+        clock, loop = SystemClock(), asyncio.get_running_loop()
         keys = VerifiedKeys(self._verifier)
         self._gateway = Gateway(
             keys=keys,
             link=self._stream.commands,
             clock=clock,
-            call_soon=timed(asyncio.get_running_loop().call_soon, times.flush.observe),
+            call_soon=loop.call_soon,
+            flush_soon=timed(loop.call_soon, times.flush.observe),
             random=random.random,
             new_id=new_id,
             limits=_limits(settings),

@@ -205,6 +205,7 @@ class World:
             link=self.link,
             clock=self.clock,
             call_soon=call_soon or self.ticks.append,
+            flush_soon=call_soon or self.ticks.append,
             random=lambda: 0.5,
             new_id=self._new_id,
             limits=limits or ConnectionLimits(),
