@@ -20,6 +20,7 @@ async def test_each_offset_is_delivered_once_to_every_member() -> None:
         assert [frame["offset"] for frame in client.frames()] == [6, 7]
     stats = world.gateway.stats
     assert (stats.deliveries, stats.messages_fanned_out) == (4, 2)
+    assert stats.frames_out == stats.frames_to_one + 4
     assert [number for number, count in enumerate(stats.fan_out_sizes) if count] == [2]
     world.gateway.fanout.deliver("d/w/nobody", stored(1))
 
