@@ -83,12 +83,13 @@ async def serve(settings: AuthSettings, stop: asyncio.Event) -> None:
             stale_after_s=settings.verdict_cache_ttl_s,
         )
         await hub.prepare()
+        metrics.WATCH_LOG_AGE.set_function(hub.silence_s)
         uses = _uses(store)
         ending.push_async_callback(uses.close)
         rotation = PepperRotation(cached, peppers.current)
         ending.push_async_callback(rotation.close, grace_s)
         server, http = _servers(settings, cached, uses, peppers, hub, named_keys, rotation)
-        exporter = serve_metrics(settings.metrics_port)
+        exporter = serve_metrics(settings.metrics_port, host=settings.metrics_host)
         facts = {"metrics_port": exporter.port} if exporter else {}
         if exporter:
             ending.callback(exporter.stop)
@@ -100,7 +101,7 @@ async def serve(settings: AuthSettings, stop: asyncio.Event) -> None:
         proving = asyncio.create_task(
             _prove_store(settings, StoreWatch(store, hub, patience_s=settings.canary_patience_s), server)
         )
-        ending.push_async_callback(end_tasks, proving)
+        ending.push_async_callback(end_tasks, proving, asyncio.create_task(metrics.LOOP_LAG.run()))
         await _until(stop, hub)
 
 
@@ -260,7 +261,7 @@ def _servers(
     )
     callers = Callers(verifier, settings.service_token_value(), settings.callers_by_certificate)
     administration = Administration(store, peppers, clock, secrets.randbelow)
-    server = GrpcServer(settings, host=settings.host, port=settings.port)
+    server = GrpcServer(settings, host=settings.host, port=settings.port, interceptors=(metrics.RPCS,))
     auth_pb2_grpc.add_AuthServiceServicer_to_server(AuthServicer(callers, verifier, hub), server.server)
     admin_pb2_grpc.add_KeyAdminServiceServicer_to_server(
         KeyAdminServicer(callers, administration, uses, hub), server.server

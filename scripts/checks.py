@@ -67,9 +67,10 @@ def fix() -> None:
     _module("ruff", "check", "--fix", "--quiet", ".")
     _module("ruff", "format", "--quiet", ".")
     contracts.generate()
-    from scripts import frames_typescript, settings_reference
+    from scripts import frames_typescript, metrics_reference, settings_reference
 
     frames_typescript.write()
+    metrics_reference.write()
     settings_reference.write()
 
 
@@ -132,6 +133,13 @@ def _settings_reference() -> Outcome:
     return _decided(settings_reference.is_fresh(), f"stale: {name}\nrun: python3 scripts/manage.py check --fix")
 
 
+def _metrics_reference() -> Outcome:
+    from scripts import metrics_reference
+
+    name = metrics_reference.FILE.relative_to(ROOT)
+    return _decided(metrics_reference.is_fresh(), f"stale: {name}\nrun: python3 scripts/manage.py check --fix")
+
+
 def _buf(question: Callable[[], buf.Answer]) -> Callable[[], Outcome]:
     def run() -> Outcome:
         answer = question()
@@ -150,6 +158,7 @@ CHECKS: Final[Sequence[Check]] = (
     Check("generated code is fresh", _generated_code),
     Check("frame types of the browser are fresh", _frame_types),
     Check("settings reference is fresh", _settings_reference),
+    Check("metrics reference is fresh", _metrics_reference),
     Check("contracts: style and comments", _buf(buf.lint)),
     Check("contracts: no breaking change", _buf(buf.breaking)),
 )

@@ -16,7 +16,12 @@ from typing import Final
 from scripts.environment import ROOT
 
 # Command or file that must be there, and the Debian packages that bring it.
-_FOR_TESTS: Final = {"redis-server": ("redis-server",), "nginx": ("nginx",), "cc": ("gcc", "libc6-dev")}
+_FOR_TESTS: Final = {
+    "redis-server": ("redis-server",),
+    "nginx": ("nginx",),
+    "prometheus": ("prometheus",),
+    "cc": ("gcc", "libc6-dev"),
+}
 _FOR_BENCHMARKS: Final = {
     **_FOR_TESTS,
     "nats-server": ("nats-server",),

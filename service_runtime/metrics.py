@@ -10,6 +10,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from threading import Thread
+from typing import Final
 from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import REGISTRY, CollectorRegistry, start_http_server
@@ -17,6 +18,9 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, M
 from prometheus_client.registry import Collector
 
 from service_runtime.listening import PortTakenError
+
+SECONDS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5)
+"""Bounds of buckets for what takes from a tenth of a millisecond to seconds."""
 
 
 class Tally(Collector):
@@ -43,6 +47,41 @@ class Tally(Collector):
         yield CounterMetricFamily(self._name, self._text, value=self.value)
 
 
+class Distribution:
+    """How often values came into which bucket: what a histogram is made of.
+
+    Args:
+        bounds: Upper bounds of the buckets, ascending; one without a bound is added.
+    """
+
+    __slots__ = ("_bounds", "_counts", "sum")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self.sum = 0.0
+
+    def observe(self, value: float) -> None:
+        """Count a value in."""
+        self._counts[bisect_left(self._bounds, value)] += 1
+        self.sum += value
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """Return the buckets as Prometheus has them: each with all that is in those before it."""
+        return cumulative(self._bounds, self._counts)
+
+
+def cumulative(bounds: Sequence[float], counts: Sequence[int]) -> list[tuple[str, float]]:
+    """Return buckets as Prometheus has them.
+
+    Args:
+        bounds: Their upper bounds, ascending.
+        counts: What is in each of them, and at the end what is in none.
+    """
+    names = [*(str(float(bound)) for bound in bounds), "+Inf"]
+    return list(zip(names, accumulate(counts), strict=True))
+
+
 class Spread(Collector):
     """A histogram without a lock: for one thread.
 
@@ -56,21 +95,14 @@ class Spread(Collector):
     def __init__(self, name: str, text: str, bounds: Sequence[float], registry: CollectorRegistry) -> None:
         self._name = name
         self._text = text
-        self._bounds = bounds
-        self._counts = [0] * (len(bounds) + 1)
-        self._sum = 0.0
+        self._values = Distribution(bounds)
+        self.observe = self._values.observe
         registry.register(self)
-
-    def observe(self, value: float) -> None:
-        """Count a value in."""
-        self._counts[bisect_left(self._bounds, value)] += 1
-        self._sum += value
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metric."""
-        names = [*(str(float(bound)) for bound in self._bounds), "+Inf"]
-        buckets = list(zip(names, accumulate(self._counts), strict=True))
-        yield HistogramMetricFamily(self._name, self._text, buckets=buckets, sum_value=self._sum)
+        values = self._values
+        yield HistogramMetricFamily(self._name, self._text, buckets=values.buckets(), sum_value=values.sum)
 
 
 class MetricsServer:

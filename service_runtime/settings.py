@@ -52,6 +52,7 @@ class ServiceSettings(BaseSettings):
         description="Credential that the services show each other; production needs one of at least 32 characters",
     )
     ready_file: Path | None = Field(None, description="Written with pid and port when the service listens")
+    metrics_host: str = Field("127.0.0.1", description="Address to listen on for metrics; 0.0.0.0 for all")
     metrics_port: int = Field(-1, ge=-1, le=65535, description="Port for Prometheus metrics; -1: none, 0: any free one")
     shutdown_grace_s: float = Field(
         3.0, ge=0, description="Time to finish work at the end", json_schema_extra={"unit": "seconds"}

@@ -14,9 +14,11 @@ from tidewire.session.v1 import session_pb2, session_pb2_grpc, threads_pb2, thre
 from service_runtime.clock import SystemClock
 from service_runtime.grpc_server import GrpcServer
 from service_runtime.logs import get_logger
+from service_runtime.loop_lag import LoopLag
 from service_runtime.metrics import serve_metrics
 from service_runtime.process import announce_ready
 from service_runtime.redis_address import RedisAddress
+from service_runtime.rpc_metrics import RpcMetrics
 from service_runtime.tasks import end_tasks
 from service_runtime.tls import client_tls
 from session_service.adapters.channel_queries import ChannelQueries
@@ -43,6 +45,7 @@ from session_service.core.ring import RingBudget
 from session_service.core.sessions import Edge
 from session_service.settings import SessionSettings
 from tidewire_client.verifier import KeyVerifier
+from tidewire_client.verifier_metrics import VerifierCollector
 
 SERVICE: Final = "session"
 SERVICE_NAMES: Final = (
@@ -73,7 +76,11 @@ class SessionServer:
     def __init__(self, settings: SessionSettings) -> None:
         self._settings = settings
         self._metrics = StreamMetrics(REGISTRY)
-        hub = Hub(RingBudget(settings.ring_messages, settings.ring_bytes, settings.rings_total_bytes))
+        self._loop_lag = LoopLag("tidewire_session", REGISTRY)
+        hub = Hub(
+            RingBudget(settings.ring_messages, settings.ring_bytes, settings.rings_total_bytes),
+            on_gap=self._metrics.gaps.inc,
+        )
         self._engine, self._cluster = _store(settings, hub)
         self._live = LiveChannels(
             hub,
@@ -97,6 +104,7 @@ class SessionServer:
             credentials=client_tls(settings),
             deadline_s=settings.auth_deadline_s,
         )
+        REGISTRY.register(VerifierCollector("tidewire_session_verifier", self._verifier))
         self._callers = Callers(self._verifier, settings.service_token_value(), settings.service_certificates)
         self._edges = EdgeStreamServicer(
             self._callers,
@@ -115,7 +123,12 @@ class SessionServer:
         )
 
     def _make_server(self) -> GrpcServer:
-        server = GrpcServer(self._settings, host=self._settings.host, port=self._settings.port)
+        server = GrpcServer(
+            self._settings,
+            host=self._settings.host,
+            port=self._settings.port,
+            interceptors=(RpcMetrics("tidewire_session", REGISTRY),),
+        )
         server.server.add_generic_rpc_handlers((self._edges.handler(),))
         session_pb2_grpc.add_SessionServiceServicer_to_server(
             SessionServicer(self._callers, self._publisher, self._queries, self._cluster, new_id), server.server
@@ -133,14 +146,15 @@ class SessionServer:
             PortTakenError: another process listens on the port.
         """
         async with self._running(), contextlib.AsyncExitStack() as ending:
-            exporter = serve_metrics(self._settings.metrics_port)
+            exporter = serve_metrics(self._settings.metrics_port, host=self._settings.metrics_host)
             facts = {"metrics_port": exporter.port} if exporter else {}
             if exporter:
                 ending.callback(exporter.stop)
             ending.push_async_callback(self._end_calls)
             port = await self._server.start(SERVICE_NAMES)
             announce_ready(self._settings, SERVICE, host=self._settings.host, port=port, **facts)
-            ending.push_async_callback(end_tasks, asyncio.create_task(self._prove_engine()))
+            proving, looking = asyncio.create_task(self._prove_engine()), asyncio.create_task(self._loop_lag.run())
+            ending.push_async_callback(end_tasks, proving, looking)
             await stop.wait()
 
     async def _end_calls(self) -> None:

@@ -110,6 +110,11 @@ class KeyVerifier:
         """Cached verdicts may be used."""
         return self._watch.fresh
 
+    @property
+    def watch_silence_s(self) -> float:
+        """Seconds since the watch of key changes last said anything; infinite before the first time."""
+        return self._watch.silent_for_s()
+
     async def verify(
         self,
         api_key: str,

@@ -13,24 +13,23 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from prometheus_client import CollectorRegistry
-from prometheus_client.gc_collector import GCCollector
-from prometheus_client.platform_collector import PlatformCollector
-from prometheus_client.process_collector import ProcessCollector
 
 from service_runtime.grpc_channel import open_channel
 from service_runtime.http_logs import quiet_about_content
 from service_runtime.listening import PortTakenError
 from service_runtime.logs import get_logger
+from service_runtime.loop_lag import LoopLag
 from service_runtime.process import announce_ready
 from service_runtime.tasks import end_tasks
 from service_runtime.tls import client_tls
-from service_runtime.tls_files import RELOADS
 from service_runtime.tls_http import reloading_context
 from tidewire_client.retry import backoff_s
 from tidewire_client.verifier import KeyVerifier
+from tidewire_client.verifier_metrics import VerifierCollector
 from ws_edge.adapters.canary import Canary
 from ws_edge.adapters.client_address import ClientAddresses
 from ws_edge.adapters.client_socket import SocketParts
+from ws_edge.adapters.connection_log import log_close, log_defect
 from ws_edge.adapters.edge_listener import EdgeListener
 from ws_edge.adapters.grpc_session_stream import SessionStream
 from ws_edge.adapters.grpc_threads import ThreadsClient
@@ -42,7 +41,8 @@ from ws_edge.adapters.http_websocket import WebSocketEndpoint
 from ws_edge.adapters.key_watcher import KeyWatcher
 from ws_edge.adapters.keys_client import VerifiedKeys
 from ws_edge.adapters.lingering_close import LingeringCloses
-from ws_edge.adapters.metrics_prometheus import EdgeCollector
+from ws_edge.adapters.metrics_prometheus import EdgeCollector, EdgeTimes, new_registry
+from ws_edge.adapters.timed_ticks import timed
 from ws_edge.core.gateway import Gateway
 from ws_edge.core.limits import ConnectionLimits
 from ws_edge.settings import EdgeSettings
@@ -80,6 +80,9 @@ class Edge:
 
     def __init__(self, settings: EdgeSettings) -> None:
         self._settings = settings
+        self._registry = new_registry()
+        self._loop_lag = LoopLag("tidewire_edge", self._registry)
+        times = EdgeTimes(self._registry)
         tls = client_tls(settings)
         token = settings.service_token_value()
         # A stream stays where it is while its session service cannot serve for a moment; it is attached only to one that can.
@@ -103,19 +106,21 @@ class Edge:
             on_change=self._watcher.key_changed,
             on_resync=self._watcher.resync,
         )
-        clock = SystemClock()
+        clock, loop = SystemClock(), asyncio.get_running_loop()
         keys = VerifiedKeys(self._verifier)
         self._gateway = Gateway(
             keys=keys,
             link=self._stream.commands,
             clock=clock,
-            call_soon=asyncio.get_running_loop().call_soon,
+            call_soon=loop.call_soon,
+            flush_soon=timed(loop.call_soon, times.flush.observe),
             random=random.random,
             new_id=new_id,
             limits=_limits(settings),
             max_connections=settings.max_connections,
             heartbeat_ms=int(settings.heartbeat_s * 1000),
-            on_defect=lambda exc: log.error("defect", exc_info=exc),
+            on_defect=log_defect,
+            on_close=log_close,
         )
         self._watcher.gateway = self._gateway
         self._canary = Canary(
@@ -123,7 +128,10 @@ class Edge:
             new_id,
             interval_s=settings.canary_interval_s,
             patience_s=2.5 * settings.canary_interval_s,
+            observe=times.canary.observe,
         )
+        self._registry.register(EdgeCollector(self._gateway, self._stream, self._canary))
+        self._registry.register(VerifierCollector("tidewire_edge_verifier", self._verifier))
         self._threads = ThreadsClient(
             settings.session_target, tls, service_token=token, deadline_s=settings.session_deadline_s
         )
@@ -146,6 +154,17 @@ class Edge:
             finally:
                 await runner.cleanup()
 
+    @property
+    def registry(self) -> CollectorRegistry:
+        """The metrics."""
+        return self._registry
+
+    async def close(self) -> None:
+        """Hang up; the last thing."""
+        await self._verifier.close()
+        await self._channel.close()
+        await self._threads.close()
+
     @contextlib.asynccontextmanager
     async def _running(self) -> AsyncIterator[None]:
         """Run what works in the background."""
@@ -155,15 +174,14 @@ class Edge:
             asyncio.create_task(self._canary.run()),
             asyncio.create_task(self._watcher.run()),
             asyncio.create_task(self._heartbeats.run()),
+            asyncio.create_task(self._loop_lag.run()),
         ]
         try:
             yield
         finally:
             await end_tasks(*tasks)
             await self._stream.stop()
-            await self._verifier.close()
-            await self._channel.close()
-            await self._threads.close()
+            await self.close()
 
     async def _listen(self, runner: web.AppRunner) -> int:
         settings = self._settings
@@ -186,13 +204,7 @@ class Edge:
             auth_timeout_s=settings.auth_timeout_s,
         )
         endpoint = WebSocketEndpoint(parts, origins, self._addresses)
-        registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
-        PlatformCollector(registry=registry)
-        GCCollector(registry=registry)
-        registry.register(RELOADS)
-        registry.register(EdgeCollector(self._gateway, self._stream, self._canary, self._verifier.stats))
-        operations = Operations(self._gateway, self._canary, registry)
+        operations = Operations(self._gateway, self._canary, self._registry)
         application = web.Application(middlewares=[origins.cors], client_max_size=settings.max_frame_bytes)
         application.add_routes(
             [

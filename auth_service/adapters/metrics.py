@@ -2,9 +2,12 @@
 
 from typing import Final
 
-from prometheus_client import Counter, Gauge
+from prometheus_client import REGISTRY, Counter, Gauge
 
 from auth_service.core.verification import VerdictCode
+from service_runtime.loop_lag import LoopLag
+from service_runtime.metrics import SECONDS, Spread
+from service_runtime.rpc_metrics import RpcMetrics
 
 VERDICTS: Final = Counter("tidewire_auth_verdicts", "Verdicts given, by code", ["code"])
 RPC_FAULTS: Final = Counter("tidewire_auth_rpc_faults", "Calls ended with a fault, by reason", ["reason"])
@@ -12,10 +15,16 @@ STORE_ERRORS: Final = Counter("tidewire_auth_store_errors", "Failed calls of the
 STORE_HEALTHY: Final = Gauge(
     "tidewire_auth_store_healthy", "1 while canaries can be written to the store and read back"
 )
+STORE_CANARY_TIMES: Final = Spread(
+    "tidewire_auth_store_canary_seconds", "Time to write canaries to the store and read them back", SECONDS, REGISTRY
+)
 STORE_ALARMS: Final = Counter("tidewire_auth_store_alarms", "Times that the store ceased to do so")
 CACHE_HITS: Final = Counter("tidewire_auth_record_cache_hits", "Key records found in the cache")
 CACHE_MISSES: Final = Counter("tidewire_auth_record_cache_misses", "Key records read from the store")
 WATCHERS: Final = Gauge("tidewire_auth_watchers", "Streams of key changes that are open")
+WATCH_LOG_AGE: Final = Gauge(
+    "tidewire_auth_watch_log_age_seconds", "Time since the log of key changes was last read to its end"
+)
 CHANGES: Final = Counter("tidewire_auth_changes", "Key changes told to watchers, once each")
 RESYNCS: Final = Counter("tidewire_auth_watch_resyncs", "Watchers told to forget every verdict, by reason", ["reason"])
 THROTTLED: Final = Counter("tidewire_auth_throttled_attempts", "Attempts that had to wait, because others had failed")
@@ -28,6 +37,8 @@ REHASHES: Final = Counter(
 HTTP_REQUESTS: Final = Counter(
     "tidewire_auth_http_requests", "Requests answered over HTTP, by endpoint and status", ["endpoint", "status"]
 )
+RPCS: Final = RpcMetrics("tidewire_auth", REGISTRY)
+LOOP_LAG: Final = LoopLag("tidewire_auth", REGISTRY)
 
 _OF_CODE: Final = {code: VERDICTS.labels(code.name) for code in VerdictCode}
 

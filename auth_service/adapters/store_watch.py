@@ -5,6 +5,7 @@ A store that takes no writes can take no revocation, and a service that does not
 
 import asyncio
 import secrets
+from time import perf_counter
 from typing import Final
 
 from auth_service.adapters import metrics
@@ -48,6 +49,7 @@ class StoreWatch:
     async def _problem(self) -> str | None:
         """Return why the service cannot do its work; None when it can."""
         number = secrets.randbits(CANARY_BITS)
+        began_s = perf_counter()
         try:
             async with asyncio.timeout(self._patience_s):
                 found = await self._store.canary(number)
@@ -55,6 +57,7 @@ class StoreWatch:
             return str(error)
         except TimeoutError:
             return f"a canary was not written and read in {self._patience_s} s"
+        metrics.STORE_CANARY_TIMES.observe(perf_counter() - began_s)
         if found != number:
             return "a canary was written and not found"
         silence_s = self._hub.silence_s()

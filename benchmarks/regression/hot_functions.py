@@ -52,6 +52,8 @@ class _Clock:
 class _Sink:
     """A peer that takes everything at once."""
 
+    unsent = 0
+
     def write(self, data: bytes, bound: int) -> int:
         return 0
 
@@ -99,14 +101,15 @@ def build_server_frame() -> Callable[[], object]:
 
 def fan_out() -> Callable[[], object]:
     """A delivery to the outboxes of 100 members, and their flush."""
-    flusher = OutboxFlusher(lambda callback: None, lambda number: None)
+    stats = EdgeStats()
+    flusher = OutboxFlusher(lambda callback: None, lambda number: None, stats)
     topics, clock = TopicTable(), _Clock()
     for number in range(MEMBERS):
         member = Connection(number, f"client-{number}", debug=False, limits=ConnectionLimits(), clock=clock)
         member.outbox = Outbox(number, _Sink(), 1 << 20, flusher)
         topics.add(_TOPIC, "room", Position(_EPOCH, 0), member, presence=False)
     # Without a gap nothing is asked of the link.
-    fanout = Fanout(topics, cast(SessionLink, None), flusher, EdgeStats())
+    fanout = Fanout(topics, cast(SessionLink, None), flusher, stats)
     offsets = count(1)
 
     def deliver() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from time import perf_counter
 from typing import Final, Protocol
 
 from service_runtime.logs import get_logger
@@ -89,10 +90,12 @@ class EngineWatch:
                 back.set_exception(error)
 
         token = self._new_id()
+        began_s = perf_counter()
         self._canaries.send_canary(token, OWN_CANARIES, came, failed)
         try:
             async with asyncio.timeout(timeout_s):
                 await back
+            self._metrics.canary_seconds.observe(perf_counter() - began_s)
         except TimeoutError:
             self._metrics.canaries_lost.inc()
             self._engine.listen_anew()

@@ -6,9 +6,8 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from service_runtime.metrics import Spread, Tally
+from service_runtime.metrics import SECONDS, Spread, Tally
 
-_SECONDS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5)
 _SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
 
 
@@ -29,7 +28,14 @@ class EngineMetrics:
             f"{prefix}_acks_dropped", "Acknowledgements dropped because too many waited", registry
         )
         self.group_size = Spread(f"{prefix}_group_size", "Commands in one commit", _SIZES, registry)
-        self.append_seconds = Spread(f"{prefix}_append_seconds", "Seconds that one commit took", _SECONDS, registry)
+        self.append_seconds = Spread(f"{prefix}_append_seconds", "Time that one commit took", SECONDS, registry)
+        self.pending = Gauge(f"{prefix}_pending", "Publishes that wait to be stored", registry=registry)
+        self.gaps_filled = Tally(
+            f"{prefix}_gaps_filled", "Times that what was published but not heard was read from the store", registry
+        )
+        self.gap_reads_failed = Tally(
+            f"{prefix}_gap_reads_failed", "Times that it could not be read, and was to be read again", registry
+        )
 
 
 class StreamMetrics:
@@ -42,9 +48,17 @@ class StreamMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         prefix = "tidewire_session"
         self.commands = Tally(f"{prefix}_commands", "Commands of edges", registry)
+        self.batch_size = Spread(f"{prefix}_batch_size", "Commands that came from an edge at once", _SIZES, registry)
+        self.write_seconds = Spread(
+            f"{prefix}_write_seconds",
+            "Time until the stream to an edge took what was written at once",
+            SECONDS,
+            registry,
+        )
+        self.outbox_bytes = Gauge(f"{prefix}_outbox_bytes", "Bytes that wait to be written to edges", registry=registry)
         self.failed = Tally(f"{prefix}_commands_failed", "Commands answered with a failure", registry)
         self.delivered = Tally(f"{prefix}_delivered", "Messages sent to edges, one count an edge", registry)
-        self.gaps = Tally(f"{prefix}_gaps", "Gaps found in what the engine delivered", registry)
+        self.gaps = Tally(f"{prefix}_gaps", "Gaps in what the engine delivered, left to edges to find", registry)
         self.renewed = Tally(f"{prefix}_epochs_renewed", "Channels that got another epoch in use", registry)
         self.cut_off = Tally(f"{prefix}_edges_cut_off", "Edges cut off because they did not read", registry)
         self.edges = Gauge(f"{prefix}_edges", "Edges attached", registry=registry)
@@ -53,6 +67,9 @@ class StreamMetrics:
             f"{prefix}_engine_healthy", "1 while canaries come back through the message store", registry=registry
         )
         self.engine_alarms = Tally(f"{prefix}_engine_alarms", "Times that canaries ceased to come back", registry)
+        self.canary_seconds = Spread(
+            f"{prefix}_canary_seconds", "Time of canaries through the message store and back", SECONDS, registry
+        )
         self.canaries_lost = Tally(f"{prefix}_canaries_lost", "Canaries that did not return", registry)
 
 

@@ -5,6 +5,8 @@ The head only moves by `accept`, message by message; whoever joins at the head g
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from session_service.core.model import Member, Position, StoredMessage
 from session_service.core.ring import Ring, RingBudget
 from session_service.core.sessions import Edge, Session
@@ -34,11 +36,18 @@ class ChannelClient:
 
 
 class Channel:
-    """A channel that the engine delivers to this process."""
+    """A channel that the engine delivers to this process.
 
-    __slots__ = ("clients", "epoch", "gaps", "head", "idle", "pins", "ring", "shares", "topic")
+    Args:
+        topic: Its name.
+        position: Where it stands.
+        budget: Bounds of its ring.
+        on_gap: Called when the engine left something out.
+    """
 
-    def __init__(self, topic: str, position: Position, budget: RingBudget) -> None:
+    __slots__ = ("clients", "epoch", "head", "idle", "on_gap", "pins", "ring", "shares", "topic")
+
+    def __init__(self, topic: str, position: Position, budget: RingBudget, on_gap: Callable[[], None]) -> None:
         self.topic = topic
         self.epoch, self.head = position
         self.ring = Ring(budget)
@@ -46,7 +55,7 @@ class Channel:
         self.clients: dict[str, ChannelClient] = {}
         self.pins = 0
         self.idle = False
-        self.gaps = 0
+        self.on_gap = on_gap
 
     @property
     def position(self) -> Position:
@@ -62,10 +71,10 @@ class Channel:
             if message.offset <= self.head:
                 return []
             if message.offset != self.head + 1:
-                self.gaps += 1
+                self.on_gap()
                 self.ring.clear()
         else:
-            self.gaps += 1
+            self.on_gap()
             self.epoch = message.epoch
             self.ring.clear()
         self.head = message.offset

@@ -6,7 +6,7 @@ it is removed; if it comes back before, everything is stale until it is named ag
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from session_service.core.channel import Channel
@@ -29,10 +29,12 @@ class Hub:
 
     Args:
         budget: Bounds of the channels' rings.
+        on_gap: Called when the engine left something out.
     """
 
-    def __init__(self, budget: RingBudget) -> None:
+    def __init__(self, budget: RingBudget, on_gap: Callable[[], None] = lambda: None) -> None:
         self._budget = budget
+        self._on_gap = on_gap
         self.channels: dict[str, Channel] = {}
         self.edges: dict[str, Edge] = {}
 
@@ -109,7 +111,7 @@ class Hub:
 
     def activate(self, topic: str, position: Position) -> Channel:
         """Take a channel in that the engine delivers from `position` on."""
-        channel = self.channels[topic] = Channel(topic, position, self._budget)
+        channel = self.channels[topic] = Channel(topic, position, self._budget, self._on_gap)
         return channel
 
     def deliver(self, message: StoredMessage) -> list[Edge]:

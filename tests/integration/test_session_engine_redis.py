@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
+from session_service.adapters.engine_redis.engine import RedisEngine
 from session_service.core.canary import canary_topic
 from session_service.core.errors import EngineTimeout, EngineUnavailable, SessionError
 from session_service.core.model import Position, Stored
@@ -115,6 +116,8 @@ async def test_what_pubsub_lost_is_filled_in_order(bench: RedisBench, user: Engi
         await heard(bench, admin, 1)
     await other.until(lambda: len(other.offsets()) >= 1500, "everything comes")
     assert other.offsets() == list(range(1, 1501))
+    assert isinstance(other.engine, RedisEngine)
+    assert other.engine._metrics.gaps_filled.value >= 1
 
 
 async def test_a_subscription_of_another_engine_is_exact_under_load(bench: RedisBench, user: EngineUser) -> None:

@@ -218,18 +218,18 @@ async def test_a_late_valid_opens_no_session(
     frame_id = await client.send_connect("w", api_key=key.api_key)
     held = await relay.held.get()
     assert [VerdictCode(verdict.code) for verdict in held.verdicts] == [VerdictCode.VALID]
-    before = await asyncio.to_thread(counted, edge, "tidewire_edge_verifier_changes")
+    before = await asyncio.to_thread(counted, edge, "tidewire_edge_verifier_changes_total")
     await in_thread(admin.revoke, key)
 
     async def heard() -> bool:
-        return await asyncio.to_thread(counted, edge, "tidewire_edge_verifier_changes") > before
+        return await asyncio.to_thread(counted, edge, "tidewire_edge_verifier_changes_total") > before
 
     await eventually(heard)
     relay.release()
     await client.expect_error("key_revoked", 403, frame_id=frame_id)
     await client.expect_goodbye(4000)
     assert await asyncio.to_thread(counted, edge, "tidewire_edge_connections_authenticated_total") == 0
-    assert await asyncio.to_thread(counted, edge, "tidewire_edge_verifier_fills_rejected") == 1
+    assert await asyncio.to_thread(counted, edge, "tidewire_edge_verifier_fills_rejected_total") == 1
 
 
 async def test_a_late_valid_lets_nobody_join_what_the_key_has_lost(
@@ -242,11 +242,11 @@ async def test_a_late_valid_lets_nobody_join_what_the_key_has_lost(
     relay.hold()
     frame_id = await client.send("join_channel", {"channel": "secret"})
     assert VerdictCode((await relay.held.get()).verdict.code) is VerdictCode.VALID
-    before = await asyncio.to_thread(counted, edge, "tidewire_edge_verifier_changes")
+    before = await asyncio.to_thread(counted, edge, "tidewire_edge_verifier_changes_total")
     await asyncio.to_thread(lambda: admin.update(key, permissions=["join:public"]))
 
     async def heard() -> bool:
-        return await asyncio.to_thread(counted, edge, "tidewire_edge_verifier_changes") > before
+        return await asyncio.to_thread(counted, edge, "tidewire_edge_verifier_changes_total") > before
 
     await eventually(heard)
     relay.release()

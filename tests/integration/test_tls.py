@@ -59,7 +59,9 @@ def secured(folder: Path, redis: str | None = None) -> Iterator[Secured]:
     try:
         gateway.start()
         # The first word of the watch has the edge look at every connection again: those that come later see only theirs.
-        wait_until(lambda: edge_metric(gateway, "tidewire_edge_verifier_resyncs") > 0, what="the edge watches keys")
+        wait_until(
+            lambda: edge_metric(gateway, "tidewire_edge_verifier_resyncs_total") > 0, what="the edge watches keys"
+        )
         yield Secured(gateway, authority, identities, folder)
         gateway.stop()
     finally:

@@ -210,7 +210,9 @@ async def test_full_edge(gateway: Gateway, clients_of: Callable[..., Clients], d
 
 async def test_slow_reader(gateway: Gateway, clients_of: Callable[..., Clients]) -> None:
     """Who does not read is let go with 1013; the others notice nothing."""
-    edge = gateway.another_edge("slow", max_outbox_bytes=65_536, frames_per_second=0, bytes_per_second=0)
+    edge = gateway.another_edge(
+        "slow", max_outbox_bytes=65_536, frames_per_second=0, bytes_per_second=0, log_format="json"
+    )
     made = clients_of(Target.of(gateway, edge))
     channel = new_name("room")
     slow = await made.connected(options={"max_queue": 1})
@@ -233,6 +235,12 @@ async def test_slow_reader(gateway: Gateway, clients_of: Callable[..., Clients])
     assert frames[-1]["data"]["retry_after_ms"] >= 0
     await slow.assert_closed(1013)
     await writer.assert_open()
+    (line,) = (json.loads(line) for line in edge.log().splitlines() if "client is let go" in line)
+    assert (line["code"], line["reason"], line["level"]) == (1013, "Client reads too slowly", "warning")
+    assert line["connection"] >= 1
+    assert line["session"]
+    assert line["key_id"]
+    assert slow.target.api_key not in json.dumps(line)
 
 
 async def _metrics(edge: ServiceProcess) -> str:

@@ -19,15 +19,23 @@ class Canary:
         new_id: Makes unguessable ids.
         interval_s: Seconds between canaries.
         patience_s: Without a return for this long, in seconds, the edge is not ready.
+        observe: Given the round trip of each canary, in seconds.
     """
 
     def __init__(
-        self, stream: SessionStream, new_id: Callable[[], str], *, interval_s: float, patience_s: float
+        self,
+        stream: SessionStream,
+        new_id: Callable[[], str],
+        *,
+        interval_s: float,
+        patience_s: float,
+        observe: Callable[[float], None],
     ) -> None:
         self._stream = stream
         self._new_id = new_id
         self._interval_s = interval_s
         self._patience_s = patience_s
+        self._observe = observe
         self._nonce = ""
         self._sent_at = 0.0
         self._returned_at: float | None = None
@@ -50,6 +58,7 @@ class Canary:
         now = asyncio.get_running_loop().time()
         if nonce == self._nonce:
             self.round_trip_s = now - self._sent_at
+            self._observe(self.round_trip_s)
             self._returned_at = now
 
     def problem(self) -> str | None:

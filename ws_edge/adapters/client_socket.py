@@ -107,6 +107,11 @@ class ClientSocket(asyncio.Protocol):
 
     # Bytes out (ByteSink).
 
+    @property
+    def unsent(self) -> int:
+        """See `ByteSink.unsent`; what the kernel has taken counts as sent."""
+        return self._transport.get_write_buffer_size()
+
     def write(self, data: bytes, bound: int) -> int:
         """See `ByteSink.write`; a connection that is closing ignores it."""
         transport = self._transport

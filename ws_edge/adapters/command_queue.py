@@ -69,6 +69,13 @@ class CommandQueue:
     def __len__(self) -> int:
         return len(self._pending)
 
+    def oldest_s(self) -> float:
+        """Return for how long the command waits that was taken first, in seconds; 0 if none waits."""
+        oldest = next(iter(self._pending.values()), None)
+        if oldest is None:
+            return 0.0
+        return asyncio.get_running_loop().time() - (oldest.deadline - self._deadline_s)
+
     # Commands come in.
 
     def ask(self, command: pb.Command, on_answer: OnAnswer) -> None:

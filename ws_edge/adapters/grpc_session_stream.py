@@ -129,6 +129,11 @@ class SessionStream:
         """How many commands wait for an answer."""
         return len(self._queue)
 
+    @property
+    def oldest_pending_s(self) -> float:
+        """For how long the command waits that waits longest, in seconds."""
+        return self._queue.oldest_s()
+
     def start(self, listener: StreamListener) -> None:
         """Attach, and stay attached until `stop`."""
         self._listener = listener
@@ -158,7 +163,11 @@ class SessionStream:
                 cause = f"{exc.code().name}: {exc.details()}"
             except TimeoutError:
                 cause = "the session service did not greet in time"
-            failures = 0 if self.stats.attached != attached_before else failures + 1
+            if self.stats.attached != attached_before:
+                failures = 0
+            else:
+                failures += 1
+                self.stats.attach_failures += 1
             if failures <= 1 or failures % 10 == 0:
                 log.warning("session stream is down", cause=cause, pending=self.pending)
             # The channel passes by a service that drains. If its news of that has not come yet, the attempt is refused, and
@@ -182,6 +191,7 @@ class SessionStream:
                         except Exception as exc:
                             self._listener.defect(event.session, exc)
                     self.stats.events += len(response.events)
+                    self.stats.batches_received += 1
                     if self._draining:
                         return
         except asyncio.CancelledError:
@@ -206,6 +216,7 @@ class SessionStream:
         while True:
             for batch in _batches(await self._queue.take()):
                 await call.write(batch)
+                self.stats.batches_sent += 1
 
     def _replay(self) -> list[pb.Command]:
         """Return all that lives here, then what is pending; from now on commands are sent behind it."""
@@ -243,6 +254,7 @@ class SessionStream:
             log.info("session stream is attached", service_id=self.service_id, edge_id=self._edge_id)
         elif kind == "draining":
             self._draining = True
+            self.stats.drained += 1
         elif kind == "failed":
             log.error("session service refused a command", message=event.failed.message)
 

@@ -10,6 +10,10 @@ class StreamStats:
     """What happened since the process began."""
 
     attached: int = 0
+    attach_failures: int = 0
+    drained: int = 0
+    batches_sent: int = 0
+    batches_received: int = 0
     commands: int = 0
     events: int = 0
     retries: int = 0

@@ -136,6 +136,7 @@ class Authentication:
                 connection.move(State.AWAITING_KEY)
             connection.newest_verdict = None
         if connection.state is State.AUTHENTICATED:
+            self._stats.connections_resumed += bool(data.resume)
             for entry in data.resume:
                 if entry.channel not in resumed:
                     await self._resume(connection, envelope, entry)

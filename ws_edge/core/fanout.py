@@ -36,8 +36,11 @@ class Fanout:
             return
         if continuity is Continuity.NEXT:
             wire = text_frame(server_frames.message(stored, topic.channel))
-            self._stats.messages_fanned_out += 1
-            self._stats.deliveries += self._put(wire, topic, stored)
+            members = self._put(wire, topic, stored)
+            stats = self._stats
+            stats.fan_out_sizes[members.bit_length()] += 1
+            stats.deliveries += members
+            stats.bytes_out += members * len(wire)
         elif continuity is Continuity.GAP:
             self._heal(topic)
 
@@ -68,7 +71,11 @@ class Fanout:
     def resubscribed(self, topic_name: str, position: Position, failure: str | None) -> None:
         """Go on from a position; members are told when something is lost."""
         topic = self._topics.reposition(topic_name, position, lossless=failure is None)
-        if topic is None or failure is None:
+        if topic is None:
+            return
+        was_healing, topic.healing = topic.healing, False
+        if failure is None:
+            self._stats.gaps_healed += was_healing
             return
         self._stats.recoveries_failed += 1
         for member in topic.behind(position.epoch, position.offset):

@@ -36,12 +36,14 @@ class Gateway:
         link: The stream to a session service.
         clock: The time.
         call_soon: The event loop's `call_soon`.
+        flush_soon: The same, for the flush of all outboxes alone, so that it can be timed.
         random: Uniform in [0, 1).
         new_id: Makes an unguessable id.
         limits: What a connection may do unless its key says otherwise.
         max_connections: How many connections this edge holds at most.
         heartbeat_ms: Told to clients: the edge pings this often, in milliseconds.
-        on_defect: Called with an exception that nobody foresaw, for the log.
+        on_defect: Called with an exception that nobody foresaw, and the connection that it concerns, for the log.
+        on_close: Called before the edge closes a connection, with the code and the reason, for the log.
     """
 
     def __init__(
@@ -51,17 +53,19 @@ class Gateway:
         link: SessionLink,
         clock: Clock,
         call_soon: Ticker,
+        flush_soon: Ticker,
         random: Callable[[], float],
         new_id: Callable[[], str],
         limits: ConnectionLimits,
         max_connections: int,
         heartbeat_ms: int,
-        on_defect: Callable[[BaseException], None],
+        on_defect: Callable[[Connection | None, BaseException], None],
+        on_close: Callable[[Connection, CloseCode, str], None],
     ) -> None:
         self.stats = EdgeStats()
         self.topics = TopicTable()
         self.registry = Registry(max_connections)
-        self._flusher = OutboxFlusher(call_soon, self._too_slow)
+        self._flusher = OutboxFlusher(flush_soon, self._too_slow, self.stats)
         self._call_soon = call_soon
         self._told: list[Connection] = []
         self.fanout = Fanout(self.topics, link, self._flusher, self.stats)
@@ -71,6 +75,7 @@ class Gateway:
         self._random = random
         self._limits = limits
         self._on_defect = on_defect
+        self._on_close = on_close
         self._numbers = itertools.count(1)
         self._handlers = FrameHandlers(
             HandlerParts(keys, link, clock, new_id, self.topics, self.registry.changes, self.refuse)
@@ -147,6 +152,7 @@ class Gateway:
         if connection.closed:
             return
         self.stats.closes[int(code)] += 1
+        self._on_close(connection, code, reason)
         wait = retry_after_ms if retry_after_ms is not None else self._jittered(2000)
         connection.finish(code, reason, retry_after_ms=wait, frame_id=frame_id)
         if not self._told:
@@ -273,7 +279,7 @@ class Gateway:
     def refuse(self, connection: Connection, problem: FrameError, frame_id: str | None) -> None:
         """Answer a frame with an error, and close the connection if the table says so."""
         if problem.error_type is ErrorType.SERVER_ERROR:
-            self._note_defect(problem.__cause__ or problem)
+            self._note_defect(connection, problem.__cause__ or problem)
         if connection.closed:
             return
         self.stats.errors[problem.error_type.value] += 1
@@ -292,13 +298,13 @@ class Gateway:
         """Note an exception that nobody foresaw, and end the connection that it concerns; number 0: none."""
         connection = self.registry.get(number)
         if connection is None:
-            self._note_defect(exc)
+            self._note_defect(None, exc)
         else:
             self.refuse(connection, defect_error(exc), None)
 
-    def _note_defect(self, exc: BaseException) -> None:
+    def _note_defect(self, connection: Connection | None, exc: BaseException) -> None:
         self.stats.defects += 1
-        self._on_defect(exc)
+        self._on_defect(connection, exc)
 
     # The session service asks, or comes back.
 
@@ -327,6 +333,7 @@ class Gateway:
 
     def close_for_drain(self, connection: Connection, spread_ms: int) -> None:
         """Let a client go because this edge stops; it comes back within `spread_ms`."""
+        self.stats.connections_drained += not connection.closed
         self.close(
             connection,
             CloseCode.GOING_AWAY,

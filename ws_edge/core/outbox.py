@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
 from ws_edge.core.ports import ByteSink
+from ws_edge.core.stats import EdgeStats
 
 Run: TypeAlias = list[bytes]
 
@@ -43,6 +44,7 @@ class Outbox:
 
     def put(self, wire_frame: bytes) -> None:
         """Queue a WebSocket frame for this tick's write. After `close` it is dropped."""
+        self._count(1, len(wire_frame))
         self.put_run([wire_frame])
 
     def put_run(self, run: Run) -> None:
@@ -58,8 +60,20 @@ class Outbox:
 
     def put_replay(self, wire_frames: Run) -> None:
         """Queue what the client asked for of the past: it does not count against the bound until it is taken."""
-        self._allowance += sum(map(len, wire_frames))
+        size = sum(map(len, wire_frames))
+        self._count(len(wire_frames), size)
+        self._allowance += size
         self.put_run(wire_frames)
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that the client has not taken yet."""
+        return self._sink.unsent
+
+    def _count(self, frames: int, size: int) -> None:
+        stats = self._flusher.stats
+        stats.frames_to_one += frames
+        stats.bytes_out += size
 
     def flush(self) -> None:
         """Write what waits, unless the client is too slow."""
@@ -90,6 +104,7 @@ class Outbox:
         if self.closed:
             return
         data = self._waiting() + last
+        self._count(1, len(last))
         self.abandon()
         self._sink.close(data, code, reason)
 
@@ -119,18 +134,21 @@ class OutboxFlusher:
     Attributes:
         tick: The number of this tick: runs that were begun in an earlier one are not added to.
         on_slow: Called with the number of a connection that is too slow.
+        stats: Where frames for one client are counted.
 
     Args:
         call_soon: The event loop's `call_soon`.
         on_slow: See above.
+        stats: See above.
     """
 
-    __slots__ = ("_call_soon", "_dirty", "on_slow", "tick")
+    __slots__ = ("_call_soon", "_dirty", "on_slow", "stats", "tick")
 
-    def __init__(self, call_soon: Ticker, on_slow: Callable[[int], None]) -> None:
+    def __init__(self, call_soon: Ticker, on_slow: Callable[[int], None], stats: EdgeStats) -> None:
         self._call_soon = call_soon
         self._dirty: list[Outbox] = []
         self.on_slow = on_slow
+        self.stats = stats
         self.tick = 0
 
     def add(self, outbox: Outbox) -> None:

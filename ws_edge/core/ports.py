@@ -203,6 +203,10 @@ class SessionLink(Protocol):
 class ByteSink(Protocol):
     """Where the bytes of one connection go."""
 
+    @property
+    def unsent(self) -> int:
+        """Bytes that were written and not taken by the peer's side yet."""
+
     def write(self, data: bytes, bound: int) -> int:
         """Write without waiting, unless that would leave more unsent than allowed.
 

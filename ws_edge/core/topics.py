@@ -131,7 +131,6 @@ class TopicTable:
         """
         topic = self._topics.get(name)
         if topic is not None:
-            topic.healing = False
             topic.run_tick = NO_TICK
             if not (lossless and topic.epoch == position.epoch and topic.offset > position.offset):
                 topic.epoch, topic.offset = position

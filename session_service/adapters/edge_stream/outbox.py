@@ -27,6 +27,11 @@ class EdgeOutbox:
         self.overflowed = False
         self.closed = False
 
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes that were not written yet."""
+        return self._bytes
+
     def push(self, event: bytes) -> None:
         """Queue one framed event; never waits. After an overflow nothing is taken any more."""
         if self.overflowed or self.closed:

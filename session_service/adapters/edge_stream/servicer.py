@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from time import perf_counter
 from typing import Any, Final
 
 import grpc
@@ -63,6 +64,7 @@ class EdgeStreamServicer:
         self._max_edges = max_edges
         self._outboxes: dict[str, EdgeOutbox] = {}
         self._draining = False
+        metrics.outbox_bytes.set_function(self._waiting_bytes)
 
     def handler(self) -> grpc.GenericRpcHandler:
         """Return the handler of the service, whose responses are bytes already."""
@@ -70,6 +72,10 @@ class EdgeStreamServicer:
             self.attach, request_deserializer=pb.AttachRequest.FromString, response_serializer=None
         )
         return grpc.method_handlers_generic_handler(SERVICE_NAME, {"Attach": attach})
+
+    def _waiting_bytes(self) -> int:
+        """Runs in the exporter's thread."""
+        return sum(outbox.waiting_bytes for outbox in list(self._outboxes.values()))
 
     def drain(self) -> None:
         """Tell edges to attach elsewhere, write what waits for them, and end their streams."""
@@ -148,11 +154,13 @@ class EdgeStreamServicer:
 
     def _execute(self, batch: Any, commands: EdgeCommands) -> None:
         self._metrics.commands.inc(len(batch))
+        self._metrics.batch_size.observe(len(batch))
         for command in batch:
             commands.execute(command)
 
-    @staticmethod
-    async def _write(outbox: EdgeOutbox, context: Context) -> None:
+    async def _write(self, outbox: EdgeOutbox, context: Context) -> None:
         while bodies := await outbox.take():
+            began_s = perf_counter()
             for body in bodies:
                 await context.write(body)
+            self._metrics.write_seconds.observe(perf_counter() - began_s)

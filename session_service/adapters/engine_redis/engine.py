@@ -114,6 +114,7 @@ class RedisEngine:
         self._open = False
         self._pending: deque[_Append] = deque()
         self._pending_bytes = 0
+        metrics.pending.set_function(lambda: len(self._pending))
         self._subscribing: dict[str, list[_Subscription]] = {}
         self._servers = RedisServers(settings.address, timeout_s=timeout_s, wait_replicas=settings.wait_replicas)
         self._lane: Lanes
@@ -135,7 +136,7 @@ class RedisEngine:
         self._reads = self._servers.lanes(max_waiting=MAX_WAITING_READS, max_group=READ_GROUP)
         self._acks = Acks(self._lane, self._names, self._metrics)
         self._queries = Queries(self._reads, self._names, self._settings)
-        self._feeds = Feeds(listener, self._read_on)
+        self._feeds = Feeds(listener, self._read_on, self._metrics)
         self._pubsub = self._servers.listening(self)
         try:
             await self._lane.start()

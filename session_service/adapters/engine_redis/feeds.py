@@ -14,6 +14,7 @@ from typing import Final
 from service_runtime.logs import get_logger
 from service_runtime.tasks import end_tasks
 from session_service.adapters.engine_redis.queries import Stretch
+from session_service.adapters.metrics_prometheus import EngineMetrics
 from session_service.core.errors import SessionError
 from session_service.core.model import Position, StoredMessage
 from session_service.core.ports import EngineListener
@@ -51,11 +52,13 @@ class Feeds:
     Args:
         listener: Who is given the messages.
         read: Reads what a topic has after an offset.
+        metrics: Counters.
     """
 
-    def __init__(self, listener: EngineListener, read: ReadStretch) -> None:
+    def __init__(self, listener: EngineListener, read: ReadStretch, metrics: EngineMetrics) -> None:
         self._listener = listener
         self._read = read
+        self._metrics = metrics
         self._feeds: dict[str, Feed] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -135,6 +138,7 @@ class Feeds:
                 try:
                     stretch = await self._read(feed.topic, feed.offset)
                 except SessionError as error:
+                    self._metrics.gap_reads_failed.inc()
                     log.warning("gap is not filled yet", error=str(error))
                     await asyncio.sleep(RETRY_S)
                     continue
@@ -161,9 +165,11 @@ class Feeds:
                 return False
             self._renew(feed, stretch)
             return page.head > feed.offset
+        before = feed.offset
         for message in page.messages:
             if message.offset > feed.offset:
                 self._deliver(feed, message)
+        self._metrics.gaps_filled.inc(feed.offset > before)
         feed.offset = max(feed.offset, page.low)
         self._drain(feed)
         return page.more

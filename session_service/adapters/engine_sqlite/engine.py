@@ -89,6 +89,7 @@ class SqliteEngine:
         self._tick: list[Op] = []
         self._pending: deque[Append] = deque()
         self._pending_bytes = 0
+        metrics.pending.set_function(lambda: len(self._pending))
         self._subscribed: dict[str, int] = {}
         self._subscribing: dict[str, list[Subscribe]] = {}
         self._acks: dict[AckKey, AckValue] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from session_service.core.channel import Channel
@@ -46,6 +47,6 @@ def a_budget(max_messages: int = 100, max_bytes: int = 1 << 20, max_total_bytes:
     return RingBudget(max_messages, max_bytes, max_total_bytes)
 
 
-def a_channel(offset: int = 0, budget: RingBudget | None = None) -> Channel:
+def a_channel(offset: int = 0, budget: RingBudget | None = None, on_gap: Callable[[], None] = lambda: None) -> Channel:
     """Return an active channel that stands at an offset."""
-    return Channel(TOPIC, Position(EPOCH, offset), budget or a_budget())
+    return Channel(TOPIC, Position(EPOCH, offset), budget or a_budget(), on_gap)

@@ -198,18 +198,21 @@ class World:
         self.link = FakeLink()
         self.ticks: list[Callable[[], None]] = []
         self.defects: list[BaseException] = []
+        self.closes: list[tuple[int, int, str]] = []
         self._ids = 0
         self.gateway = Gateway(
             keys=self.keys,
             link=self.link,
             clock=self.clock,
             call_soon=call_soon or self.ticks.append,
+            flush_soon=call_soon or self.ticks.append,
             random=lambda: 0.5,
             new_id=self._new_id,
             limits=limits or ConnectionLimits(),
             max_connections=max_connections,
             heartbeat_ms=25_000,
-            on_defect=self.defects.append,
+            on_defect=lambda connection, exc: self.defects.append(exc),
+            on_close=lambda connection, code, reason: self.closes.append((connection.number, int(code), reason)),
         )
 
     def _new_id(self) -> str:

@@ -162,6 +162,19 @@ async def test_answers_that_come_too_late_are_counted_and_a_join_is_undone() -> 
     assert world.stats.late_answers == 2
 
 
+async def test_the_oldest_command_says_for_how_long_it_waits() -> None:
+    world = World()
+    assert world.queue.oldest_s() == 0
+    world.publish("m-1")
+    await turns()
+    waited_s = world.queue.oldest_s()
+    world.publish("m-2")
+    assert 0 < waited_s <= world.queue.oldest_s()
+    ((first, _), _) = await world.published()
+    world.store(first)
+    assert world.queue.oldest_s() >= 0
+
+
 async def test_a_join_says_where_it_is_in_force() -> None:
     world = World()
     world.commands.join(ALICE, "d/w/room", world.answered("join"), last=3)

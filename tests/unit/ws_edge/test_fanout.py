@@ -18,7 +18,10 @@ async def test_each_offset_is_delivered_once_to_every_member() -> None:
         world.gateway.fanout.deliver("d/w/room", stored(offset))
     for client in clients:
         assert [frame["offset"] for frame in client.frames()] == [6, 7]
-    assert world.gateway.stats.deliveries == 4
+    stats = world.gateway.stats
+    assert (stats.deliveries, stats.messages_fanned_out) == (4, 2)
+    assert stats.frames_out == stats.frames_to_one + 4
+    assert [number for number, count in enumerate(stats.fan_out_sizes) if count] == [2]
     world.gateway.fanout.deliver("d/w/nobody", stored(1))
 
 
@@ -36,7 +39,9 @@ async def test_a_gap_is_healed_before_more_is_delivered() -> None:
     for offset in (6, 7, 8, 9):
         world.gateway.fanout.deliver("d/w/room", stored(offset))
     assert [frame["offset"] for frame in client.frames()] == [6, 7, 8, 9]
-    assert world.gateway.stats.gaps_found == 1
+    assert (world.gateway.stats.gaps_found, world.gateway.stats.gaps_healed) == (1, 1)
+    world.gateway.fanout.resubscribed("d/w/room", Position(EPOCH, 9), None)
+    assert world.gateway.stats.gaps_healed == 1
 
 
 async def test_what_cannot_be_healed_is_told() -> None:
@@ -48,6 +53,7 @@ async def test_what_cannot_be_healed_is_told() -> None:
     told = client.one()
     assert told["type"] == "subscription_success"
     assert (told["data"]["recovered"], told["data"]["reason"]) == (False, "epoch_changed")
+    assert (world.gateway.stats.recoveries_failed, world.gateway.stats.gaps_healed) == (1, 0)
     world.gateway.fanout.deliver("d/w/room", stored(2, "e2"))
     assert client.one()["offset"] == 2
     world.gateway.fanout.resubscribed("d/w/nobody", Position("e2", 1), "epoch_changed")

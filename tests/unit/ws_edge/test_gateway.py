@@ -315,6 +315,7 @@ async def test_a_slow_reader_is_let_go_and_others_are_not() -> None:
     assert slow.sink.close_code == 1013
     assert [frame["offset"] for frame in fast.frames()] == list(range(6, 30))
     assert world.gateway.stats.slow_consumers == 1
+    assert world.closes == [(slow.connection.number, 1013, "Client reads too slowly")]
 
 
 async def test_a_replay_does_not_count_against_the_bound() -> None:
@@ -347,8 +348,10 @@ async def test_a_back_end_disconnects_a_client() -> None:
 async def test_drain_lets_a_client_go_spread_out() -> None:
     world = World()
     client = await world.authenticated()
-    world.gateway.close_for_drain(client.connection, 10_000)
+    for _ in range(2):
+        world.gateway.close_for_drain(client.connection, 10_000)
     last = client.one()
+    assert world.gateway.stats.connections_drained == 1
     assert last["data"] == {"reason": "Edge is draining", "code": 1001, "reconnect": True, "retry_after_ms": 5000}
 
 
@@ -395,6 +398,8 @@ async def test_connect_resumes_channels_and_says_what_cannot_be_resumed() -> Non
     assert world.link.commands[0][2] == {"broadcasts": Position(EPOCH, 3), "inbox": Position(EPOCH, 3)}
     assert world.link.commands[1][:3] == ("join", 1, "d/w/room")
     assert world.link.commands[1][3]["since"] == Position(EPOCH, 3)
+    await world.authenticated("bob")
+    assert (world.gateway.stats.connections_authenticated, world.gateway.stats.connections_resumed) == (2, 1)
 
 
 async def test_resume_asks_for_permissions_that_are_not_known() -> None:

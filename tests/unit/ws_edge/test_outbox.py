@@ -8,6 +8,7 @@ import pytest
 
 from tests.unit.ws_edge.fakes import FakeSink, World
 from ws_edge.core.outbox import Outbox, OutboxFlusher, joined
+from ws_edge.core.stats import EdgeStats
 
 
 class NotingSink(FakeSink):
@@ -32,7 +33,8 @@ class Desk:
     def __init__(self) -> None:
         self.ticks: list[Callable[[], None]] = []
         self.slow: list[int] = []
-        self.flusher = OutboxFlusher(self.ticks.append, self.slow.append)
+        self.stats = EdgeStats()
+        self.flusher = OutboxFlusher(self.ticks.append, self.slow.append, self.stats)
 
     def outbox(self, sink: FakeSink, *, number: int = 1, bound: int = 100) -> Outbox:
         return Outbox(number, sink, bound, self.flusher)
@@ -129,6 +131,18 @@ def test_the_allowance_of_a_replay_lasts_until_it_is_taken(desk: Desk) -> None:
     outbox.put(b"y" * 5)
     desk.tick()
     assert desk.slow == [1]
+
+
+def test_frames_for_one_client_are_counted_and_runs_are_not(desk: Desk) -> None:
+    sink = FakeSink()
+    sink.stuck = True
+    outbox = desk.outbox(sink)
+    outbox.put(b"12")
+    outbox.put_replay([b"345", b"6"])
+    outbox.put_run([b"a run is counted once for all who get it"])
+    outbox.close(b"bye", 1000, "")
+    assert (desk.stats.frames_to_one, desk.stats.bytes_out) == (4, 9)
+    assert outbox.unsent == len(sink.written)
 
 
 def test_ticks_are_counted(desk: Desk) -> None:

@@ -129,6 +129,7 @@ async def test_an_edge_moves_at_once_when_its_session_service_drains() -> None:
                 assert new.named("publish")[-1].publish.id == f"m-{count}"
                 old.answers, old.refuses = True, False
                 await old.server.set_serving(True)
+            assert (stream.stats.attached, stream.stats.drained) == (6, 5)
 
 
 async def test_an_edge_waits_for_the_one_session_service_that_drains() -> None:

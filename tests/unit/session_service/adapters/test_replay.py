@@ -9,10 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from session_service.adapters import replay
-from session_service.core.channel import Channel
 from session_service.core.errors import EngineUnavailable
 from session_service.core.model import Position, RecoveryFailure
-from tests.unit.session_service.fakes import EPOCH, TOPIC, a_budget
+from tests.unit.session_service.fakes import EPOCH, TOPIC, a_budget, a_channel
 from tests.unit.session_service.memory_engine import MemoryEngine
 
 EXPIRED, CHANGED = RecoveryFailure.HISTORY_EXPIRED, RecoveryFailure.EPOCH_CHANGED
@@ -24,7 +23,7 @@ class World:
     def __init__(self, stored: int = 0, *, ring: int = 100) -> None:
         self.engine = MemoryEngine()
         self.engine.fill(TOPIC, stored)
-        self.channel = Channel(TOPIC, Position(EPOCH, stored), a_budget(max_messages=ring))
+        self.channel = a_channel(stored, a_budget(max_messages=ring))
 
     def says(self, count: int = 1) -> None:
         """More is stored, and delivered."""
