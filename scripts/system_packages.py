@@ -16,7 +16,16 @@ from typing import Final
 from scripts.environment import ROOT
 
 # Command or file that must be there, and the Debian packages that bring it.
-_FOR_TESTS: Final = {"redis-server": ("redis-server",), "nginx": ("nginx",), "cc": ("gcc", "libc6-dev")}
+_FOR_TESTS: Final = {
+    "redis-server": ("redis-server",),
+    "nginx": ("nginx",),
+    "haproxy": ("haproxy",),
+    "cc": ("gcc", "libc6-dev"),
+    # Containers without a service of the machine: an engine, its network, and what makes a base image.
+    "podman": ("podman", "netavark", "aardvark-dns", "iptables"),
+    "runc": ("runc",),
+    "debootstrap": ("debootstrap",),
+}
 _FOR_BENCHMARKS: Final = {
     **_FOR_TESTS,
     "nats-server": ("nats-server",),

@@ -80,7 +80,7 @@ class EdgeCollector(Collector):
         yield GaugeMetricFamily(
             "tidewire_edge_pending_commands", "Commands not answered yet", value=self._stream.pending
         )
-        ready = float(self._canary.problem() is None and not self._gateway.draining)
+        ready = float(self._canary.problem() is None and not self._gateway.leaving)
         yield GaugeMetricFamily("tidewire_edge_ready", "1 when this edge can deliver", value=ready)
         yield GaugeMetricFamily(
             "tidewire_edge_canary_round_trip_seconds",

@@ -63,6 +63,9 @@ class Gateway:
         self.registry = Registry(max_connections)
         self._flusher = OutboxFlusher(call_soon, self._too_slow)
         self.fanout = Fanout(self.topics, link, self._flusher, self.stats)
+        # Told to stop: not ready. Clients are taken in until balancers know.
+        self.leaving = False
+        # Lets its clients go, and takes none.
         self.draining = False
         self._link = link
         self._clock = clock
