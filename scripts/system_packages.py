@@ -21,10 +21,9 @@ _FOR_TESTS: Final = {
     "nginx": ("nginx",),
     "haproxy": ("haproxy",),
     "cc": ("gcc", "libc6-dev"),
-    # Containers without a service of the machine: an engine, its network, and what makes a base image.
+    # Containers without a service of the machine: an engine and its network.
     "podman": ("podman", "netavark", "aardvark-dns", "iptables"),
     "runc": ("runc",),
-    "debootstrap": ("debootstrap",),
 }
 _FOR_BENCHMARKS: Final = {
     **_FOR_TESTS,

@@ -13,7 +13,7 @@ from websockets.exceptions import InvalidMessage
 
 from tests.support.authority import Authority
 from tests.support.balancers import Balancer
-from tests.support.client_sources import CLIENT, OTHER_CLIENT, assert_counted_by_address, attempt
+from tests.support.client_sources import assert_counted_by_address, attempt
 from tests.support.http_client import http
 from tests.support.ports import free_port
 from tests.support.processes import ServiceProcess
@@ -99,9 +99,9 @@ async def test_a_client_behind_bytes_that_are_passed_on_is_known_by_its_own_addr
             return "wss" + self.http_url.removeprefix("http")
 
     target = Secure(world.balancer.url.replace("127.0.0.1", "localhost"))
-    answers = [await attempt(target, ssl=trusting, local_addr=(CLIENT, 0)) for _ in range(ATTEMPTS + 1)]
+    answers = [await attempt(target, ssl=trusting, local_addr=("127.0.0.19", 0)) for _ in range(ATTEMPTS + 1)]
     assert answers == ["invalid_key"] * ATTEMPTS + ["rate_limited"]
-    assert await attempt(target, ssl=trusting, local_addr=(OTHER_CLIENT, 0)) == "invalid_key"
+    assert await attempt(target, ssl=trusting, local_addr=("127.0.0.20", 0)) == "invalid_key"
 
 
 def announced(world: World, header: bytes, source: str = PROXY) -> socket.socket:
