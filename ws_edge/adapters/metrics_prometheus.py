@@ -140,10 +140,10 @@ class EdgeCollector(Collector):
         )
 
     def _readiness(self) -> Iterator[Metric]:
-        draining = self._gateway.draining
-        ready = float(self._canary.problem() is None and not draining)
+        leaving = self._gateway.leaving
+        ready = float(self._canary.problem() is None and not leaving)
         yield GaugeMetricFamily("tidewire_edge_ready", "1 when this edge can deliver", value=ready)
-        yield GaugeMetricFamily("tidewire_edge_draining", "1 while this edge stops", value=float(draining))
+        yield GaugeMetricFamily("tidewire_edge_draining", "1 while this edge stops", value=float(leaving))
         yield GaugeMetricFamily(
             "tidewire_edge_canary_round_trip_seconds",
             "Time of the last canary through the engine and back",
