@@ -36,7 +36,7 @@ def pack_base(root: Path, archive: Path) -> None:
         place = Path("/", name)
         if place.is_symlink():
             root.mkdir(exist_ok=True)
-            (root / name).symlink_to(os.readlink(place))
+            (root / name).symlink_to(place.readlink())
     python = Path(sys._base_executable).resolve()  # type: ignore[attr-defined]
     programs = [python, *(_program(name) for name in SERVERS)]
     standard_library = Path(sysconfig.get_path("stdlib"))
