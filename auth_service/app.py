@@ -89,7 +89,7 @@ async def serve(settings: AuthSettings, stop: asyncio.Event) -> None:
         rotation = PepperRotation(cached, peppers.current)
         ending.push_async_callback(rotation.close, grace_s)
         server, http = _servers(settings, cached, uses, peppers, hub, named_keys, rotation)
-        exporter = serve_metrics(settings.metrics_port, host=settings.metrics_host)
+        exporter = serve_metrics(settings.metrics_port, lambda: server.serving, host=settings.metrics_host)
         facts = {"metrics_port": exporter.port} if exporter else {}
         if exporter:
             ending.callback(exporter.stop)

@@ -158,11 +158,13 @@ def _add_test(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", s
         parents=[shared],
         allow_abbrev=False,
         help="run tests, with coverage",
-        usage="manage.py test [-h] [--this-python] [unit|integration|all] [-- PYTEST ARGUMENTS]",
+        usage="manage.py test [-h] [--this-python] [unit|integration|deploy|all] [-- PYTEST ARGUMENTS]",
         description="Run tests and measure branch coverage. `unit` must cover each core, `all` 90 % of everything besides;"
         " with arguments for pytest, coverage is shown and not judged.",
     )
-    test.add_argument("suite", nargs="?", choices=("unit", "integration", "all"), default="all", help="default: all")
+    test.add_argument(
+        "suite", nargs="?", choices=("unit", "integration", "deploy", "all"), default="all", help="default: all"
+    )
     test.set_defaults(run=_test)
 
 

@@ -29,7 +29,11 @@ PREFIX: Final = "tidewire_"
 _SHARED_PREFIX: Final = "tidewire_tls_"
 _SECTIONS: Final = (
     ("All services", _SHARED_PREFIX, "Of processes that use TLS files, and of those that could."),
-    ("Edge", "tidewire_edge_", "`GET /metrics` on its port."),
+    (
+        "Edge",
+        "tidewire_edge_",
+        "`GET /metrics` on its port, and on `TIDEWIRE_EDGE_METRICS_PORT`. With several workers each has the label `worker`.",
+    ),
     (
         "Session service",
         "tidewire_session_",

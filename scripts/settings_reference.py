@@ -30,7 +30,8 @@ _INTRODUCTION: Final = """# Settings
 
 Each service reads its settings once, at its start: a flag beats the service's own variable, which beats the shared one,
 which beats the default. A wrong value stops the service with exit code 2 and a line for each that names the variable, what
-was given, and what is allowed. Secrets are read from variables only, because every process of a machine can read flags.
+was given, and what is allowed. Secrets are read from variables only, because every process of a machine can read flags:
+from the variable itself, or from the file that the same variable with `_FILE` behind its name names.
 `python -m <service> --help` says the same as this page.
 
 `scripts/manage.py start` and `scripts/run_server.py` pass variables on to the services. They choose the data folder, the

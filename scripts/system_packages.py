@@ -20,7 +20,11 @@ _FOR_TESTS: Final = {
     "redis-server": ("redis-server",),
     "nginx": ("nginx",),
     "prometheus": ("prometheus",),
+    "haproxy": ("haproxy",),
     "cc": ("gcc", "libc6-dev"),
+    # Containers without a service of the machine: an engine and its network.
+    "podman": ("podman", "netavark", "aardvark-dns", "iptables"),
+    "runc": ("runc",),
 }
 _FOR_BENCHMARKS: Final = {
     **_FOR_TESTS,

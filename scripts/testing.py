@@ -19,7 +19,15 @@ from scripts.processes import run_to_the_end
 
 _PATHS: Final = {
     "unit": ("tests/unit",),
-    "integration": ("tests/conformance", "tests/integration", "tests/protocol", "tests/frontend", "tests/benchmarks"),
+    "integration": (
+        "tests/conformance",
+        "tests/deploy",
+        "tests/integration",
+        "tests/protocol",
+        "tests/frontend",
+        "tests/benchmarks",
+    ),
+    "deploy": ("tests/deploy",),
     "all": ("tests",),
 }
 # Test processes at once. Tests wait for others for half of their time, and start several services each: more than the machine
@@ -28,14 +36,19 @@ _LEAST_AT_ONCE: Final = 2
 _MOST_AT_ONCE: Final = 4
 _SLOWEST_SHOWN: Final = 30
 # Unit tests alone must cover each core; everything together must cover the rest.
-_DEMANDS: Final = {"unit": Demand.CORES, "integration": Demand.NOTHING, "all": Demand.EVERYTHING}
+_DEMANDS: Final = {
+    "unit": Demand.CORES,
+    "integration": Demand.NOTHING,
+    "deploy": Demand.NOTHING,
+    "all": Demand.EVERYTHING,
+}
 
 
 def run_tests(suite: str, arguments: Sequence[str]) -> int:
     """Run tests.
 
     Args:
-        suite: `unit`, `integration` or `all`.
+        suite: `unit`, `integration`, `deploy` or `all`.
         arguments: For pytest; with any, tests are run one after the other, and coverage is shown and not judged.
 
     Returns:

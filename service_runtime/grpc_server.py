@@ -27,7 +27,7 @@ _OPTIONS = (
 
 
 class GrpcServer:
-    """A gRPC server with health and reflection.
+    """A gRPC server with health and reflection; `serving` is what it says to health checks.
 
     Args:
         settings: For TLS.
@@ -50,6 +50,7 @@ class GrpcServer:
         self.server = grpc.aio.server(interceptors=list(interceptors), options=_OPTIONS)
         self._health = health.aio.HealthServicer()
         self._names: list[str] = []
+        self.serving = False
 
     async def start(self, service_names: Sequence[str]) -> int:
         """Listen, and report the named services as serving.
@@ -81,6 +82,7 @@ class GrpcServer:
 
     async def set_serving(self, serving: bool) -> None:
         """Say to health checks if this process can do its work."""
+        self.serving = serving
         kinds = health_pb2.HealthCheckResponse
         status = kinds.SERVING if serving else kinds.NOT_SERVING
         for name in self._names:
@@ -88,5 +90,6 @@ class GrpcServer:
 
     async def stop(self, grace_s: float) -> None:
         """Take no new calls, let running ones finish for `grace_s` seconds, then end."""
+        self.serving = False
         await self._health.enter_graceful_shutdown()
         await self.server.stop(grace_s)

@@ -1,4 +1,5 @@
-"""Prometheus text over HTTP, for services that have no HTTP server of their own, and plain numbers that it is made of.
+"""Prometheus text, liveness and readiness over HTTP, for services that have no HTTP server of their own, and plain numbers that
+metrics are made of.
 
 The counters of the client library take a lock each time. A `Tally` and a `Spread` are written by one thread only, and read
 when the metrics are scraped.
@@ -7,11 +8,12 @@ when the metrics are scraped.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 from threading import Thread
 from typing import Final
 from wsgiref.simple_server import WSGIServer
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from prometheus_client import REGISTRY, CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
@@ -21,6 +23,10 @@ from service_runtime.listening import PortTakenError
 
 SECONDS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5)
 """Bounds of buckets for what takes from a tenth of a millisecond to seconds."""
+
+_OK: Final = "200 OK"
+_NOT_READY: Final = "503 Service Unavailable"
+_JSON: Final = [("Content-Type", "application/json")]
 
 
 class Tally(Collector):
@@ -125,12 +131,15 @@ class MetricsServer:
         self._thread.join()
 
 
-def serve_metrics(port: int, registry: CollectorRegistry = REGISTRY, host: str = "127.0.0.1") -> MetricsServer | None:
-    """Serve a registry's metrics.
+def serve_metrics(
+    port: int, serving: Callable[[], bool], registry: CollectorRegistry = REGISTRY, host: str = "127.0.0.1"
+) -> MetricsServer | None:
+    """Serve `/metrics`, `/health` (the process lives) and `/ready` (it can do its work).
 
     Args:
         port: Where; 0: any free port; -1: not at all.
-        registry: What.
+        serving: Whether the service is ready; asked by another thread.
+        registry: The metrics.
         host: On which address.
 
     Returns:
@@ -142,6 +151,23 @@ def serve_metrics(port: int, registry: CollectorRegistry = REGISTRY, host: str =
     if port < 0:
         return None
     try:
-        return MetricsServer(*start_http_server(port, addr=host, registry=registry))
+        server, thread = start_http_server(port, addr=host, registry=registry)
     except OSError:
         raise PortTakenError(host, port) from None
+    exporter = server.get_app()
+    assert exporter is not None
+    server.set_app(_with_health(exporter, serving))
+    return MetricsServer(server, thread)
+
+
+def _with_health(exporter: WSGIApplication, serving: Callable[[], bool]) -> WSGIApplication:
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        if path not in ("/health", "/ready"):
+            return exporter(environ, start_response)
+        well = path == "/health" or serving()
+        start_response(_OK if well else _NOT_READY, list(_JSON))  # wsgiref adds to the list
+        words = "ok" if path == "/health" else "ready" if well else "not ready"
+        return [b'{"status": "%s"}' % words.encode()]
+
+    return answer

@@ -2,7 +2,7 @@
 
 A field `port` of the edge is the flag `--port` and the variable `TIDEWIRE_EDGE_PORT`. The fields that all services have
 (`ServiceSettings`) may also be given once for all of them: `TIDEWIRE_MODE`. A flag beats the service's own variable,
-which beats the shared one.
+which beats the shared one. A secret may lie in a file, too, which the same variable with `_FILE` behind its name names.
 """
 
 from __future__ import annotations
@@ -53,7 +53,12 @@ class ServiceSettings(BaseSettings):
     )
     ready_file: Path | None = Field(None, description="Written with pid and port when the service listens")
     metrics_host: str = Field("127.0.0.1", description="Address to listen on for metrics; 0.0.0.0 for all")
-    metrics_port: int = Field(-1, ge=-1, le=65535, description="Port for Prometheus metrics; -1: none, 0: any free one")
+    metrics_port: int = Field(
+        -1,
+        ge=-1,
+        le=65535,
+        description="Port for /metrics (Prometheus), /ready and /health over plain HTTP; -1: none, 0: any free one",
+    )
     shutdown_grace_s: float = Field(
         3.0, ge=0, description="Time to finish work at the end", json_schema_extra={"unit": "seconds"}
     )
@@ -84,8 +89,15 @@ class ServiceSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read flags first, then the service's variables, then the shared ones."""
-        return init_settings, env_settings, _SharedVariables(settings_cls)
+        """Read flags first, then the service's variables, then the shared ones; of each, values before files."""
+        own = str(settings_cls.model_config["env_prefix"])
+        return (
+            init_settings,
+            env_settings,
+            _SecretFiles(settings_cls, own, settings_cls.model_fields),
+            _SharedVariables(settings_cls),
+            _SecretFiles(settings_cls, SHARED_PREFIX, ServiceSettings.model_fields),
+        )
 
     def service_token_value(self) -> str:
         """Return the service token in the clear."""
@@ -106,6 +118,30 @@ class _SharedVariables(PydanticBaseSettingsSource):
     def __call__(self) -> dict[str, Any]:
         fields = ServiceSettings.model_fields.items()
         values = {name: self.get_field_value(field, name)[0] for name, field in fields}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+class _SecretFiles(PydanticBaseSettingsSource):
+    """`<prefix><FIELD>_FILE` for the fields that hold secrets."""
+
+    def __init__(self, settings_cls: type[BaseSettings], prefix: str, fields: Mapping[str, FieldInfo]) -> None:
+        super().__init__(settings_cls)
+        self._prefix = prefix
+        self._fields = fields
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        name = f"{self._prefix}{field_name.upper()}_FILE"
+        file = os.environ.get(name)
+        if file is None or not _is_secret(field.annotation):
+            return None, field_name, False
+        try:
+            return Path(file).read_text().strip(), field_name, False
+        except (OSError, UnicodeDecodeError) as problem:
+            reason = getattr(problem, "strerror", None) or "it is no text"
+            raise SettingsError(f"{name}: {file} cannot be read: {reason}") from None
+
+    def __call__(self) -> dict[str, Any]:
+        values = {name: self.get_field_value(field, name)[0] for name, field in self._fields.items()}
         return {name: value for name, value in values.items() if value is not None}
 
 
@@ -184,7 +220,10 @@ def _parser(cls: type[ServiceSettings], prog: str, description: str) -> argparse
         else:
             parser.add_argument(flag, dest=name, metavar=_metavar(field), help=_escape(text), default=None)
     secrets = [variable(cls, n) for n, f in cls.model_fields.items() if _is_secret(f.annotation)]
-    parser.epilog = f"secrets are read from the environment only: {', '.join(secrets)}"
+    parser.epilog = (
+        f"secrets are read from the environment only: {', '.join(secrets)}; with _FILE behind it, each of these names a file"
+        " that the secret is read from"
+    )
     return parser
 
 

@@ -146,7 +146,9 @@ class SessionServer:
             PortTakenError: another process listens on the port.
         """
         async with self._running(), contextlib.AsyncExitStack() as ending:
-            exporter = serve_metrics(self._settings.metrics_port, host=self._settings.metrics_host)
+            exporter = serve_metrics(
+                self._settings.metrics_port, lambda: self._server.serving, host=self._settings.metrics_host
+            )
             facts = {"metrics_port": exporter.port} if exporter else {}
             if exporter:
                 ending.callback(exporter.stop)

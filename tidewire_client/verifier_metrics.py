@@ -14,7 +14,7 @@ _COUNTERS: Final = {
     "hits": "Questions answered by a verdict that was known",
     "misses": "Questions that the auth service was asked for",
     "calls": "Calls of the auth service",
-    "batched": "Verifications in those calls that verify several keys at once",
+    "batched": "Verifications in calls of the auth service that take several keys at once",
     "stale_uses": "Verdicts used beyond their time, because the auth service was away",
     "refused_unavailable": "Questions without an answer, because the auth service was away",
     "fills_rejected": "Verdicts asked for again, because the key changed meanwhile",

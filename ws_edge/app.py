@@ -8,7 +8,7 @@ import logging
 import random
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -16,7 +16,6 @@ from prometheus_client import CollectorRegistry
 
 from service_runtime.grpc_channel import open_channel
 from service_runtime.http_logs import quiet_about_content
-from service_runtime.listening import PortTakenError
 from service_runtime.logs import get_logger
 from service_runtime.loop_lag import LoopLag
 from service_runtime.process import announce_ready
@@ -36,12 +35,15 @@ from ws_edge.adapters.grpc_threads import ThreadsClient
 from ws_edge.adapters.heartbeats import Heartbeats
 from ws_edge.adapters.http_operations import Operations
 from ws_edge.adapters.http_origin import OriginPolicy
+from ws_edge.adapters.http_sites import listen, listen_behind_proxy
 from ws_edge.adapters.http_threads import ThreadsApi
 from ws_edge.adapters.http_websocket import WebSocketEndpoint
 from ws_edge.adapters.key_watcher import KeyWatcher
 from ws_edge.adapters.keys_client import VerifiedKeys
 from ws_edge.adapters.lingering_close import LingeringCloses
 from ws_edge.adapters.metrics_prometheus import EdgeCollector, EdgeTimes, new_registry
+from ws_edge.adapters.metrics_worker import WorkerLabel
+from ws_edge.adapters.proxy_protocol import ProxiedHandler
 from ws_edge.adapters.timed_ticks import timed
 from ws_edge.core.gateway import Gateway
 from ws_edge.core.limits import ConnectionLimits
@@ -138,21 +140,22 @@ class Edge:
         self._heartbeats = Heartbeats(settings.heartbeat_s)
         self._closes = LingeringCloses()
         self._addresses = ClientAddresses(settings.proxies)
+        self._origins = OriginPolicy(settings.origins)
+        self._operations = Operations(self._gateway, self._canary, self._shown_registry())
         self._threads_api = ThreadsApi(self._threads, keys, clock, new_id, settings.max_message_bytes, self._addresses)
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set, then drain."""
-        async with self._running():
-            quiet = quiet_about_content(logging.getLogger("ws_edge.http"), HttpProcessingError)
-            runner = web.AppRunner(self._application(), access_log=None, logger=quiet, shutdown_timeout=1.0)
-            await runner.setup()
-            try:
-                port = await self._listen(runner)
-                announce_ready(self._settings, "edge", port=port)
-                await stop.wait()
-                await self._drain()
-            finally:
-                await runner.cleanup()
+        settings = self._settings
+        async with self._running(), contextlib.AsyncExitStack() as ending:
+            facts = {}
+            if settings.metrics_port >= 0:
+                watched = await self._runner(self._operations.routes(), ending)
+                facts["metrics_port"] = await listen(watched, settings.metrics_host, settings.metrics_port)
+            port = await self._listen(await self._runner(self._routes(), ending))
+            announce_ready(settings, "edge", port=port, **facts)
+            await stop.wait()
+            await self._drain()
 
     @property
     def registry(self) -> CollectorRegistry:
@@ -183,19 +186,39 @@ class Edge:
             await self._stream.stop()
             await self.close()
 
+    async def _runner(self, routes: Iterable[web.AbstractRouteDef], ending: contextlib.AsyncExitStack) -> web.AppRunner:
+        application = web.Application(middlewares=[self._origins.cors], client_max_size=self._settings.max_frame_bytes)
+        application.add_routes(routes)
+        runner = web.AppRunner(application, access_log=None, logger=_http_log(), shutdown_timeout=1.0)
+        await runner.setup()
+        ending.push_async_callback(runner.cleanup)
+        return runner
+
     async def _listen(self, runner: web.AppRunner) -> int:
         settings = self._settings
-        context = reloading_context(settings.public_tls) if settings.public_tls else None
-        site = web.TCPSite(runner, settings.host, settings.port, backlog=4096, ssl_context=context)
-        try:
-            await site.start()
-        except OSError:
-            raise PortTakenError(settings.host, settings.port) from None
-        return int(runner.addresses[0][1])
+        tls = reloading_context(settings.public_tls) if settings.public_tls else None
+        shared = settings.worker > 0
+        if not settings.proxy_protocol:
+            return await listen(runner, settings.host, settings.port, tls, shared=shared)
 
-    def _application(self) -> web.Application:
+        def handler(source: str) -> ProxiedHandler:
+            assert runner.server is not None
+            return ProxiedHandler(source, runner.server, access_log=None, logger=_http_log())
+
+        return await listen_behind_proxy(
+            runner, settings.host, settings.port, self._addresses, handler, tls, shared=shared
+        )
+
+    def _shown_registry(self) -> CollectorRegistry:
+        """Return the metrics as they are served: of several workers each has its label."""
+        if not self._settings.worker:
+            return self._registry
+        labelled = CollectorRegistry()
+        labelled.register(WorkerLabel(self._registry, self._settings.worker))
+        return labelled
+
+    def _routes(self) -> Iterator[web.AbstractRouteDef]:
         settings = self._settings
-        origins = OriginPolicy(settings.origins)
         parts = SocketParts(
             self._gateway,
             self._heartbeats,
@@ -203,29 +226,21 @@ class Edge:
             max_frame_bytes=settings.max_frame_bytes,
             auth_timeout_s=settings.auth_timeout_s,
         )
-        endpoint = WebSocketEndpoint(parts, origins, self._addresses)
-        operations = Operations(self._gateway, self._canary, self._registry)
-        application = web.Application(middlewares=[origins.cors], client_max_size=settings.max_frame_bytes)
-        application.add_routes(
-            [
-                web.get("/", operations.index),
-                web.get("/health", operations.health),
-                web.get("/ready", operations.ready),
-                web.get("/metrics", operations.metrics),
-                web.get("/client_{client_id}", endpoint.plain, allow_head=False),
-                *self._threads_api.routes(),
-            ]
-        )
+        endpoint = WebSocketEndpoint(parts, self._origins, self._addresses)
+        yield from self._operations.routes()
+        yield web.get("/", self._operations.index)
+        yield web.get("/client_{client_id}", endpoint.plain, allow_head=False)
+        yield from self._threads_api.routes()
         if settings.serves_debug:
-            application.add_routes([web.get("/debug/client_{client_id}", endpoint.debug, allow_head=False)])
-        return application
+            yield web.get("/debug/client_{client_id}", endpoint.debug, allow_head=False)
 
     async def _drain(self) -> None:
         """Stop as `design.md`, decision 12, has it: not ready, wait, then let clients go, oldest first, in batches."""
         settings = self._settings
-        self._gateway.draining = True
+        self._gateway.leaving = True
         log.info("draining", connections=len(self._gateway.registry))
         await asyncio.sleep(settings.drain_wait_s)
+        self._gateway.draining = True
         connections = list(self._gateway.registry)
         size = max(1, -(-len(connections) // DRAIN_BATCHES))
         for start in range(0, len(connections), size):
@@ -233,6 +248,10 @@ class Edge:
                 self._gateway.close_for_drain(connection, int(settings.drain_s * 1000))
             await asyncio.sleep(settings.drain_s / DRAIN_BATCHES)
         await self._closes.wait(END_S)
+
+
+def _http_log() -> logging.Logger:
+    return quiet_about_content(logging.getLogger("ws_edge.http"), HttpProcessingError)
 
 
 def _limits(settings: EdgeSettings) -> ConnectionLimits:

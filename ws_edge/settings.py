@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
 from service_runtime.settings import ServiceSettings, settings_config
 from service_runtime.tls_files import TlsFiles
+
+MAX_PORT: Final = 65_535
 
 
 def _unit(unit: str) -> dict[str, JsonValue]:
@@ -40,6 +42,25 @@ class EdgeSettings(ServiceSettings):
         "127.0.0.0/8,::1",
         description="Networks of the proxies before the edge, by comma: their X-Forwarded-For says where clients come "
         "from, and failed attempts are never counted by their own addresses",
+    )
+    proxy_protocol: bool = Field(
+        False,
+        description="Connections of trusted proxies begin with a PROXY header (version 1 or 2), which says where clients"
+        " come from; for proxies that pass bytes on",
+    )
+    workers: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Processes that share the port; each is an edge of its own, with its own label in the metrics, which are"
+        " on metrics_port and the ports behind it",
+        json_schema_extra=_unit("processes"),
+    )
+    worker: int = Field(
+        0,
+        ge=0,
+        le=64,
+        description="Which of several workers this is, set by the process that starts them; 0: none of them",
     )
     debug_endpoint: bool | None = Field(
         None, description="Serve /debug/client_{client_id}; not set: in development only"
@@ -147,6 +168,8 @@ class EdgeSettings(ServiceSettings):
             raise ValueError("max_message_bytes must not be larger than max_frame_bytes")
         if (self.public_tls_cert_file is None) != (self.public_tls_key_file is None):
             raise ValueError("public_tls_cert_file and public_tls_key_file go together")
+        if self.metrics_port > 0 and self.metrics_port + self.workers > MAX_PORT + 1:
+            raise ValueError("metrics_port leaves no ports for all workers")
         if self.mode == "production" and self.debug_endpoint:
             raise ValueError("debug_endpoint must be off in production mode")
         return self

@@ -34,7 +34,9 @@ class EngineMetrics:
             f"{prefix}_gaps_filled", "Times that what was published but not heard was read from the store", registry
         )
         self.gap_reads_failed = Tally(
-            f"{prefix}_gap_reads_failed", "Times that it could not be read, and was to be read again", registry
+            f"{prefix}_gap_reads_failed",
+            "Times that what was published but not heard could not be read from the store for now",
+            registry,
         )
 
 

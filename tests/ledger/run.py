@@ -21,7 +21,7 @@ from tests.ledger.self_check import self_check
 from tests.ledger.system import System
 from tests.ledger.threads import in_thread
 from tests.ledger.verdict import faults_of, rows_of
-from tests.ledger.world import World
+from tests.ledger.world import Troubled, World
 
 JOIN_DEADLINE_S: Final = 60.0
 POLL_S: Final = 0.1
@@ -176,6 +176,8 @@ class Run:
             client.publishing = True
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(asyncio.sleep(plan.seconds))
+            if isinstance(world, Troubled):
+                tasks.create_task(world.trouble())
             if isinstance(world, System) and plan.kill_every_s:
                 kills = (plan.kill_every_s, plan.at_once, plan.freeze_s)
                 tasks.create_task(self._chaos.kill(world.victims, *kills, plan.seconds))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from tests.ledger.wire import Account
 
@@ -21,6 +21,14 @@ class World(Protocol):
 
     def urls(self, client: int) -> Sequence[str]:
         """Return the edges that client number `client` may use, `ws://host:port` each."""
+
+
+@runtime_checkable
+class Troubled(Protocol):
+    """A system that something happens to while clients publish."""
+
+    async def trouble(self) -> None:
+        """Do it, and return when all of it is over."""
 
 
 class Running:

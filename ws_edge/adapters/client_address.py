@@ -1,6 +1,7 @@
 """From which IP address a client came, behind proxies that are trusted to say so.
 
-The invariant: nobody can make up an address. `X-Forwarded-For` counts only as far as trusted proxies wrote it.
+The invariant: nobody can make up an address. `X-Forwarded-For` counts only as far as trusted proxies wrote it. Behind a proxy
+that passes bytes on, the peer of a request is whom its PROXY header named: see `proxy_protocol`.
 """
 
 from __future__ import annotations
@@ -35,9 +36,17 @@ class ClientAddresses:
             address = _address(text.strip())
             if address is None:
                 return ""
-            if not any(address in network for network in self._trusted):
+            if not self._is_proxy(address):
                 return str(address)
         return ""
+
+    def trusts(self, peer: str) -> bool:
+        """Return whether a peer is a trusted proxy."""
+        address = _address(peer)
+        return address is not None and self._is_proxy(address)
+
+    def _is_proxy(self, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+        return any(address in network for network in self._trusted)
 
 
 @functools.lru_cache(_REMEMBERED)

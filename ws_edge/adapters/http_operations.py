@@ -27,13 +27,21 @@ class Operations:
         self._registry = registry
         self._page = files("ws_edge").joinpath("static/index.html").read_bytes()
 
+    def routes(self) -> list[web.RouteDef]:
+        """Return what is served of it on the public port, and on the one for metrics."""
+        return [
+            web.get("/health", self.health),
+            web.get("/ready", self.ready),
+            web.get("/metrics", self.metrics),
+        ]
+
     async def health(self, request: web.Request) -> web.Response:
         """Say that the process lives."""
         return web.json_response({"status": "ok", "connections": len(self._gateway.registry)})
 
     async def ready(self, request: web.Request) -> web.Response:
         """Say if this edge can deliver, and if not, why."""
-        problem = "draining" if self._gateway.draining else self._canary.problem()
+        problem = "draining" if self._gateway.leaving else self._canary.problem()
         if problem is not None:
             return web.json_response({"status": "not ready", "reason": problem}, status=503)
         round_trip_ms = round(self._canary.round_trip_s * 1000, 3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from aiohttp import web
 
@@ -11,6 +12,10 @@ from ws_edge.adapters.client_socket import ClientSocket, SocketParts
 from ws_edge.adapters.http_origin import OriginPolicy
 from ws_edge.adapters.http_upgrade import TakenOver, take_over, upgrade_answer
 from ws_edge.core.names import is_name
+
+# A balancer that asks the next edge after a 503 says so by this header. One that does not passes the client on, who is told to
+# come again by a `disconnect` frame: a browser shows no status of a refused upgrade.
+NEXT_UPSTREAM: Final = "Tidewire-Next-Upstream"
 
 
 class WebSocketEndpoint:
@@ -41,6 +46,8 @@ class WebSocketEndpoint:
             return _refused(400, "client_id must be 1 to 64 of A-Z a-z 0-9 _ -")
         if not self._origins.allows(request):
             return _refused(403, "Origin is not allowed")
+        if self._parts.gateway.leaving and NEXT_UPSTREAM in request.headers:
+            return _refused(503, "Edge is draining")
         answer = upgrade_answer(request)
         if answer is None:
             return _refused(426, "A WebSocket upgrade is expected here", {"Upgrade": "websocket"})

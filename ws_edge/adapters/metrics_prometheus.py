@@ -26,24 +26,24 @@ _EDGE_COUNTERS = {
     "connections_opened": "Connections taken in",
     "connections_refused": "Connections told to try again later",
     "connections_authenticated": "Connections whose key was accepted",
-    "connections_resumed": "Those of them that went on where an earlier connection had stopped",
+    "connections_resumed": "Connections accepted that went on where an earlier one had stopped",
     "connections_drained": "Connections let go because this edge stops",
     "frames_in": "Frames of clients",
-    "bytes_in": "Bytes of those frames",
+    "bytes_in": "Bytes of clients' frames",
     "frames_out": "Frames put into outboxes",
-    "bytes_out": "Bytes of those frames",
+    "bytes_out": "Bytes of frames put into outboxes",
     "messages_fanned_out": "Messages delivered to the members of their channel here",
-    "deliveries": "Frames put into outboxes by fan-out",
+    "deliveries": "Frames put into outboxes by fan-out: one for each member of a message's channel",
     "slow_consumers": "Connections closed because they read too slowly",
     "gaps_found": "Gaps found in a channel's offsets, and asked for",
-    "gaps_healed": "Those of them in which nothing was lost",
+    "gaps_healed": "Gaps in a channel's offsets that were filled without a loss",
     "recoveries_failed": "Channels in which something missed is no longer kept",
     "rate_limited": "Frames refused by a rate limit",
     "defects": "Exceptions that nobody foresaw",
 }
 _STREAM_COUNTERS = {
     "attached": "Times the stream to a session service was attached",
-    "attach_failures": "Times that it could not be attached",
+    "attach_failures": "Times the stream to a session service could not be attached",
     "drained": "Times that the session service said that it stops",
     "batches_sent": "Messages of the stream in which commands were sent",
     "batches_received": "Messages of the stream in which events came",
@@ -135,15 +135,15 @@ class EdgeCollector(Collector):
         )
         yield GaugeMetricFamily(
             "tidewire_edge_oldest_pending_command_seconds",
-            "Time that the oldest of them has waited",
+            "Time that the oldest command without an answer has waited",
             value=self._stream.oldest_pending_s,
         )
 
     def _readiness(self) -> Iterator[Metric]:
-        draining = self._gateway.draining
-        ready = float(self._canary.problem() is None and not draining)
+        leaving = self._gateway.leaving
+        ready = float(self._canary.problem() is None and not leaving)
         yield GaugeMetricFamily("tidewire_edge_ready", "1 when this edge can deliver", value=ready)
-        yield GaugeMetricFamily("tidewire_edge_draining", "1 while this edge stops", value=float(draining))
+        yield GaugeMetricFamily("tidewire_edge_draining", "1 while this edge stops", value=float(leaving))
         yield GaugeMetricFamily(
             "tidewire_edge_canary_round_trip_seconds",
             "Time of the last canary through the engine and back",

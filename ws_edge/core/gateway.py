@@ -69,6 +69,9 @@ class Gateway:
         self._call_soon = call_soon
         self._told: list[Connection] = []
         self.fanout = Fanout(self.topics, link, self._flusher, self.stats)
+        # Told to stop: not ready. Clients are taken in until balancers know.
+        self.leaving = False
+        # Lets its clients go, and takes none.
         self.draining = False
         self._link = link
         self._clock = clock

@@ -18,6 +18,7 @@ from tests.support.processes import ROOT
         ("tests/integration/test_cli.py::test_help", "tests/integration/test_cli.py"),
         ("tests/protocol/test_limits.py::test_largest_frame[client]", "tests/protocol/"),
         ("tests/protocol/test_every_row.py::test_every_error_was_seen[debug]", "tests/protocol/"),
+        ("tests/deploy/containers/test_images.py::test_an_image_is_small[auth]", "tests/deploy/containers/"),
     ],
 )
 def test_files_stay_together_and_so_does_the_protocol_suite(test: str, group: str) -> None:

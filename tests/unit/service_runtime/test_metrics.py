@@ -9,12 +9,13 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 
 from service_runtime.listening import PortTakenError
 from service_runtime.metrics import Spread, Tally, serve_metrics
+from service_runtime.probe import UNWELL, WELL, WRONG_USE, main, probe
 
 
 def test_a_registry_is_served_until_it_is_stopped() -> None:
     registry = CollectorRegistry()
     Counter("demo_things", "Things", registry=registry).inc(3)
-    server = serve_metrics(0, registry)
+    server = serve_metrics(0, lambda: True, registry)
     assert server is not None
     url = f"http://127.0.0.1:{server.port}/metrics"
     with urllib.request.urlopen(url, timeout=10) as response:
@@ -24,17 +25,41 @@ def test_a_registry_is_served_until_it_is_stopped() -> None:
         urllib.request.urlopen(url, timeout=10)
 
 
+def test_health_and_readiness_are_told_beside_the_metrics(capsys: pytest.CaptureFixture[str]) -> None:
+    serving = False
+    server = serve_metrics(0, lambda: serving, CollectorRegistry())
+    assert server is not None
+    url = f"http://127.0.0.1:{server.port}"
+    try:
+        assert probe(f"{url}/health") is None
+        assert probe(f"{url}/ready") == '503 {"status": "not ready"}'
+        assert main([f"{url}/ready"]) == UNWELL
+        serving = True
+        assert probe(f"{url}/ready") is None
+        assert main([f"{url}/ready"]) == WELL
+    finally:
+        server.stop()
+    assert (probe(f"{url}/ready") or "").startswith("no answer")
+    assert "503" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [[], ["a", "b"], ["https://127.0.0.1/ready"], ["http://"], ["http://[::1/"]])
+def test_a_probe_that_is_used_wrongly_says_how(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == WRONG_USE
+    assert "usage" in capsys.readouterr().err
+
+
 def test_a_port_that_is_taken_is_named() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(PortTakenError, match=f"cannot listen on 127.0.0.1:{port}"):
-            serve_metrics(port)
+            serve_metrics(port, lambda: True)
 
 
 def test_no_port_no_server() -> None:
-    assert serve_metrics(-1, CollectorRegistry()) is None
+    assert serve_metrics(-1, lambda: True, CollectorRegistry()) is None
 
 
 def test_a_tally_counts_up() -> None:

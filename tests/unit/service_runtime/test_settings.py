@@ -168,6 +168,38 @@ def test_secrets_are_no_flags_and_never_shown(monkeypatch: pytest.MonkeyPatch) -
         load("--service-token", SECRET)
 
 
+def test_a_secret_may_lie_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    own, shared = tmp_path / "own", tmp_path / "shared"
+    own.write_text(f"{SECRET}\n")
+    shared.write_text("of-all-services")
+    monkeypatch.setenv("TIDEWIRE_SERVICE_TOKEN_FILE", str(shared))
+    monkeypatch.setenv("TIDEWIRE_DEMO_PASSWORD_FILE", str(own))
+    settings = make_settings(DemoSettings, {})
+    assert settings.service_token_value() == "of-all-services"
+    assert settings.password is not None
+    assert settings.password.get_secret_value() == SECRET
+    monkeypatch.setenv("TIDEWIRE_DEMO_SERVICE_TOKEN_FILE", str(own))
+    assert make_settings(DemoSettings, {}).service_token_value() == SECRET, "the service's own comes first"
+    monkeypatch.setenv("TIDEWIRE_DEMO_SERVICE_TOKEN", "the-value")
+    assert make_settings(DemoSettings, {}).service_token_value() == "the-value", "a value comes before a file"
+
+
+def test_a_file_of_a_secret_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    binary = tmp_path / "binary"
+    binary.write_bytes(b"\xff\xfe")
+    for file, reason in ((tmp_path / "missing", "No such file"), (binary, "it is no text")):
+        monkeypatch.setenv("TIDEWIRE_SERVICE_TOKEN_FILE", str(file))
+        with pytest.raises(SettingsError, match=f"TIDEWIRE_SERVICE_TOKEN_FILE: {file} cannot be read: {reason}"):
+            make_settings(DemoSettings, {})
+
+
+def test_only_secrets_are_read_from_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "port"
+    file.write_text("1234")
+    monkeypatch.setenv("TIDEWIRE_DEMO_PORT_FILE", str(file))
+    assert make_settings(DemoSettings, {}).port == 8000
+
+
 def test_help_lists_every_setting_with_variable_default_and_unit(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         load("--help")

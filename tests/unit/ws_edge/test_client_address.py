@@ -33,3 +33,10 @@ def test_an_address_is_believed_as_far_as_trusted_proxies_wrote_it(
 ) -> None:
     addresses = ClientAddresses(["127.0.0.0/8", "10.0.0.0/8"])
     assert addresses.of(request(remote, *forwarded)) == address
+
+
+@pytest.mark.parametrize(
+    ("peer", "trusted"), [("127.0.0.1", True), ("::ffff:10.0.0.2", True), ("192.0.2.1", False), ("", False)]
+)
+def test_a_peer_is_a_trusted_proxy_or_not(peer: str, trusted: bool) -> None:
+    assert ClientAddresses(["127.0.0.0/8", "10.0.0.0/8"]).trusts(peer) is trusted
