@@ -122,9 +122,10 @@ async def test_two_of_each_service_behind_a_balancer(compose: ComposedSystem) ->
         assert report.passed, f"{happens.__name__}:\n{report.as_text()}\n{compose.logs()}"
         assert world.troubled == list(SERVICES)
         assert report.totals()["confirmed"] > 100
-    for name in ("service_token", "pepper"):
-        assert compose.secret(name) not in compose.logs()
-    assert key not in compose.logs()
+    logs = compose.logs()
+    assert "ready" in logs
+    for secret in (key, compose.secret("service_token"), compose.secret("pepper")):
+        assert secret not in logs
 
 
 def healthy(system: ComposedSystem) -> None:
@@ -174,12 +175,11 @@ async def test_mutual_tls_between_all_services(compose: ComposedSystem) -> None:
 def assert_no_entry_without_a_certificate(compose: ComposedSystem) -> None:
     trusting = ssl.create_default_context(cadata=compose.secret("tls/ca.pem"))
     trusting.set_alpn_protocols(["h2"])
-    with (
-        socket.create_connection((compose.ip_of("auth-1"), 50051), timeout=30) as plain,
-        trusting.wrap_socket(plain, server_hostname="auth") as connection,
-        pytest.raises(ssl.SSLError, match=r"(?i)certificate.required"),
-    ):
-        connection.recv(1)
+    # Here the handshake itself tells; later versions tell only who reads on.
+    trusting.maximum_version = ssl.TLSVersion.TLSv1_2
+    with socket.create_connection((compose.ip_of("auth-1"), 50051), timeout=30) as plain:
+        with pytest.raises((ssl.SSLError, ConnectionResetError)):
+            trusting.wrap_socket(plain, server_hostname="auth")
 
 
 async def test_one_of_each_on_files(compose: ComposedSystem) -> None:
