@@ -77,9 +77,9 @@ class ComposedSystem:
 
     def down(self) -> None:
         """Remove everything."""
-        if self._file:
+        if self._files:
             self._compose("down", "--volumes", "--timeout=1", check=False)
-            self._files: tuple[str, ...] = ()
+            self._files = ()
 
     def containers(self) -> Mapping[str, str]:
         """Return the id of the container of each service."""
@@ -104,11 +104,8 @@ class ComposedSystem:
         return next(str(network["IPAddress"]) for network in networks.values())
 
     def logs(self) -> str:
-        """Return the ends of all logs, for who has to find out why."""
-        return "\n".join(
-            f"--- {name}\n{self.engine.run('logs', '--tail=30', container, check=False)}"
-            for name, container in self.containers().items()
-        )
+        """Return all logs."""
+        return "\n".join(f"--- {name}\n{self.engine.logs(container)}" for name, container in self.containers().items())
 
     def _compose(self, *arguments: str, check: bool = True) -> None:
         files = [f"--file={file}" for file in self._files]

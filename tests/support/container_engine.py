@@ -88,6 +88,11 @@ class ContainerEngine:
             check=False,
         )
 
+    def logs(self, container: str) -> str:
+        """Return what a container has written, on whichever stream."""
+        ended = self._run(["podman", "logs", container], COMMAND_DEADLINE_S)
+        return ended.stdout + ended.stderr
+
     def inspect(self, name: str) -> dict[str, Any]:
         """Return what the engine knows of a container or an image."""
         return dict(json.loads(self.run("inspect", name))[0])

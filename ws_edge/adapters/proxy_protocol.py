@@ -42,7 +42,7 @@ class ProxiedHandler(web.RequestHandler):
         self._source = source
 
     @property
-    def peername(self) -> tuple[str, int]:  # type: ignore[override]
+    def peername(self) -> tuple[str, int]:
         """The address of the client; its port is not known."""
         return self._source, 0
 
