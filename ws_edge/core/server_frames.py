@@ -67,7 +67,6 @@ def frame(
     frame_id: str | None = None,
     channel: str | None = None,
     client_id: str | None = None,
-    position: Position | None = None,
 ) -> bytes:
     """Return any frame of the server as JSON text.
 
@@ -78,12 +77,8 @@ def frame(
         frame_id: The `id` of the frame that is answered.
         channel: The channel that the frame is about.
         client_id: The addressee, on answers.
-        position: Where in the channel.
     """
-    out = ServerFrame(frame_type, data, frame_id, channel, timestamp=timestamp(time_ms), client_id=client_id)
-    if position is not None:
-        out.epoch, out.offset = position.epoch, position.offset
-    return _encode(out)
+    return _encode(ServerFrame(frame_type, data, frame_id, channel, None, UNSET, timestamp(time_ms), client_id))
 
 
 def message(stored: StoredMessage, channel: str) -> bytes:
