@@ -20,6 +20,7 @@ from scripts.processes import run_to_the_end
 _PATHS: Final = {
     "unit": ("tests/unit",),
     "integration": ("tests/conformance", "tests/integration", "tests/protocol", "tests/frontend", "tests/benchmarks"),
+    "e2e": ("tests/e2e",),
     "all": ("tests",),
 }
 # Test processes at once. Tests wait for others for half of their time, and start several services each: more than the machine
@@ -28,21 +29,23 @@ _LEAST_AT_ONCE: Final = 2
 _MOST_AT_ONCE: Final = 4
 _SLOWEST_SHOWN: Final = 30
 # Unit tests alone must cover each core; everything together must cover the rest.
-_DEMANDS: Final = {"unit": Demand.CORES, "integration": Demand.NOTHING, "all": Demand.EVERYTHING}
+_DEMANDS: Final = {"unit": Demand.CORES, "integration": Demand.NOTHING, "e2e": Demand.NOTHING, "all": Demand.EVERYTHING}
 
 
 def run_tests(suite: str, arguments: Sequence[str]) -> int:
     """Run tests.
 
     Args:
-        suite: `unit`, `integration` or `all`.
+        suite: `unit`, `integration`, `e2e` or `all`.
         arguments: For pytest; with any, tests are run one after the other, and coverage is shown and not judged.
 
     Returns:
         The exit code: pytest's, or 1 if it passed and the coverage is too low.
     """
-    if suite != "unit":
+    if suite in ("integration", "all"):
         system_packages.prepare()
+    if suite in ("e2e", "all"):
+        system_packages.prepare_browsers()
     demand = Demand.NOTHING if arguments else _DEMANDS[suite]
     with tempfile.TemporaryDirectory() as folder:
         junit = Path(folder) / "junit.xml"

@@ -37,6 +37,7 @@ from ws_edge.adapters.grpc_threads import ThreadsClient
 from ws_edge.adapters.heartbeats import Heartbeats
 from ws_edge.adapters.http_operations import Operations
 from ws_edge.adapters.http_origin import OriginPolicy
+from ws_edge.adapters.http_page import Page
 from ws_edge.adapters.http_threads import ThreadsApi
 from ws_edge.adapters.http_websocket import WebSocketEndpoint
 from ws_edge.adapters.key_watcher import KeyWatcher
@@ -196,11 +197,11 @@ class Edge:
         application = web.Application(middlewares=[origins.cors], client_max_size=settings.max_frame_bytes)
         application.add_routes(
             [
-                web.get("/", operations.index),
                 web.get("/health", operations.health),
                 web.get("/ready", operations.ready),
                 web.get("/metrics", operations.metrics),
                 web.get("/client_{client_id}", endpoint.plain, allow_head=False),
+                *Page.packaged().routes(),
                 *self._threads_api.routes(),
             ]
         )

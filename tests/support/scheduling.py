@@ -1,7 +1,7 @@
 """How the processes of pytest-xdist share the tests: file by file, those that take longest first.
 
 The tests of a file stay together and in order, for they share servers. So do the files of `tests/protocol`, the last of which
-looks back on what all of them saw.
+looks back on what all of them saw, and those of `tests/e2e`: several browsers at once are too much for a small machine.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import Final
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-_TOGETHER: Final = "tests/protocol/"
+_TOGETHER: Final = ("tests/e2e/", "tests/protocol/")
 # What takes minutes begins at once, and what takes moments fills the end: else one process would work on alone.
 _ORDER: Final = (
     "tests/integration/test_ledger.py",
-    _TOGETHER,
+    *_TOGETHER,
     "tests/integration/test_session_engine_topologies.py",
     "tests/integration/test_auth_redis_failover.py",
     "tests/integration/test_same_id_over_crashes.py",
@@ -32,7 +32,8 @@ _ORDER: Final = (
 
 def group_of(test: str) -> str:
     """Return what a test, named by its id, shares with those that run in the same process."""
-    return _TOGETHER if test.startswith(_TOGETHER) else test.partition("::")[0]
+    folder = next((folder for folder in _TOGETHER if test.startswith(folder)), None)
+    return folder or test.partition("::")[0]
 
 
 def in_order(tests: list[pytest.Item]) -> list[pytest.Item]:
