@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
-from tests.support.browser import Tab
+from tests.support.browser import WIDE, Tab
 from tests.support.waiting import wait_until
 
 # For everything that waits for a network, a backoff, or a browser on a busy machine.
@@ -43,6 +43,7 @@ class DemoPage:
     def __init__(self, tab: Tab, url: str, name: str, workspace: str, channel: str = "lobby") -> None:
         self.tab = tab
         self.name = name
+        tab.resize(*WIDE)
         query = {"name": name, "workspace": workspace, "channel": channel, **WATCHFUL}
         tab.open(f"{url}/?{urlencode(query)}")
         self.wait_for("connection-status", "Disconnected")

@@ -2,8 +2,8 @@
 
 import type { SocketConstructor } from "tidewire-client";
 
-/** Any code that means neither an orderly end nor a refusal: the client takes it for a broken network. */
-const BROKEN = 3000;
+/** What a browser says of a connection that broke (RFC 6455, section 7.4.1). */
+const ABNORMAL = 1006;
 
 export interface Breakable {
   WebSocket: SocketConstructor;
@@ -21,5 +21,13 @@ export function breakable(): Breakable {
       newest = this;
     }
   }
-  return { WebSocket: Remembered as unknown as SocketConstructor, break: () => newest?.close(BROKEN) };
+  return { WebSocket: Remembered as unknown as SocketConstructor, break: () => newest && breakOff(newest) };
+}
+
+/** Have a socket hear nothing more but its end. */
+function breakOff(socket: WebSocket): void {
+  const { onclose } = socket;
+  socket.onmessage = socket.onclose = null;
+  socket.close();
+  onclose?.call(socket, new CloseEvent("close", { code: ABNORMAL }));
 }
