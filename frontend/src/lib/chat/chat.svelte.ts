@@ -17,6 +17,7 @@ export class Chat {
   notes = $state.raw<Message[]>([]);
   /** What went wrong last with a channel. */
   problem = $state("");
+  #authenticated = false;
   readonly #ends: (() => void)[];
 
   constructor(client: TidewireClient) {
@@ -26,8 +27,10 @@ export class Chat {
       client.on("presence", (update) => this.find(update.channel)?.moved(update)),
       client.on("lost", ({ channel, reason }) => this.#lost(channel, reason)),
       client.on("removed", ({ channel, reason }) => this.#removed(channel, reason)),
-      client.on("status", ({ state }) => {
-        if (state === "connected") for (const conversation of this.conversations) void this.#readMembers(conversation);
+      client.on("status", ({ authenticated }) => {
+        const back = authenticated && !this.#authenticated;
+        this.#authenticated = authenticated;
+        if (back) for (const conversation of this.conversations) void this.#readMembers(conversation);
       }),
       pollReceipts(this),
     ];
