@@ -18,6 +18,7 @@ _OWN_PROGRAMS: Final[Mapping[str, str]] = {
     "verification": "benchmarks.verification",
     "revocation": "benchmarks.revocation",
     "browser": _BROWSER,
+    "profile": "benchmarks.profiling",
 }
 
 
