@@ -27,7 +27,16 @@ def dev_server(node: Node, edge_url: str) -> Iterator[None]:
         node: With the packages of `frontend/`.
         edge_url: Where the page finds the edge.
     """
-    command = [sys.executable, "-I", "-S", str(TETHER), str(os.getpid()), node.program, str(_VITE), "--clearScreen=false"]
+    command = [
+        sys.executable,
+        "-I",
+        "-S",
+        str(TETHER),
+        str(os.getpid()),
+        node.program,
+        str(_VITE),
+        "--clearScreen=false",
+    ]
     process = subprocess.Popen(
         command,
         cwd=FRONTEND,

@@ -100,8 +100,8 @@ def _add_start(
         parents=[shared],
         allow_abbrev=False,
         help="start all services and look after them",
-        description="Build the edge's page if it is missing or old, start auth, session and edge; say `ready` when a message has"
-        " gone round; start again what dies.",
+        description="Build the edge's page if it is missing or old, start auth, session and edge; say `ready` when a message"
+        " has gone round; start again what dies.",
         epilog="Every setting of a service can be given as a variable too: docs/reference/settings.md",
     )
     add_start_options(start)
@@ -169,7 +169,9 @@ def _add_test(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", s
         " `e2e` drives the page in Chromium, Firefox and WebKit;"
         " with arguments for pytest, coverage is shown and not judged.",
     )
-    test.add_argument("suite", nargs="?", choices=("unit", "integration", "e2e", "all"), default="all", help="default: all")
+    test.add_argument(
+        "suite", nargs="?", choices=("unit", "integration", "e2e", "all"), default="all", help="default: all"
+    )
     test.set_defaults(run=_test)
 
 

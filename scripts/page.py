@@ -16,7 +16,14 @@ FRONTEND: Final = ROOT / "frontend"
 BUNDLE: Final = ROOT / "ws_edge" / "static" / "app"
 # What a bundle was built of.
 _STAMP: Final = "sources.sha256"
-_FILES: Final = ("index.html", "package.json", "package-lock.json", "svelte.config.js", "tsconfig.json", "vite.config.ts")
+_FILES: Final = (
+    "index.html",
+    "package.json",
+    "package-lock.json",
+    "svelte.config.js",
+    "tsconfig.json",
+    "vite.config.ts",
+)
 _FOLDERS: Final = ("src", "packages/tidewire-client/src")
 
 

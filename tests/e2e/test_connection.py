@@ -85,7 +85,8 @@ def test_the_key_is_nowhere_in_the_page(people: People, gateway: Gateway) -> Non
     page.wait_for_messages("Hello")
     everything = page.tab.run(
         "() => [document.documentElement.outerHTML, location.href, JSON.stringify(localStorage),"
-        " JSON.stringify(sessionStorage), document.cookie, ...[...document.querySelectorAll('input')].map((i) => i.value)].join()"
+        " JSON.stringify(sessionStorage), document.cookie,"
+        " ...[...document.querySelectorAll('input')].map((input) => input.value)].join()"
     )
     assert key.api_key not in everything
     assert "connection_success" in everything  # the frames were shown

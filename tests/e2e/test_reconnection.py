@@ -19,9 +19,7 @@ def cut_off(people: People, proxy: TcpProxy) -> DemoPage:
     return page
 
 
-def test_a_connection_that_is_cut_comes_back_authenticated(
-    people: People, proxy: TcpProxy, cut_off: DemoPage
-) -> None:
+def test_a_connection_that_is_cut_comes_back_authenticated(people: People, proxy: TcpProxy, cut_off: DemoPage) -> None:
     bob = people("bob")
     bob.connect()
     cut_off.watch_states()

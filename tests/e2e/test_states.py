@@ -48,7 +48,9 @@ def test_connected(people: People, engine: str, pictures: Path) -> None:
     alice.wait(lambda: sorted(alice.members) == ["alice", "bob"], "both are here")
     alice.write("The new edge is out in Frankfurt.", "Nobody was disconnected: it drained in 4 s.")
     bob.wait(lambda: len(bob.messages) == 2, "has read it")
-    bob.write("Then I take the next one. https://example.com/a/very/long/address/that/goes/on/and/on/until/it/has/to/be/broken")
+    bob.write(
+        "Then I take the next one. https://example.com/a/very/long/address/that/goes/on/and/on/until/it/has/to/be/broken"
+    )
     alice.wait(lambda: len(alice.messages) == 3, "has read it")
     alice.wait(lambda: alice.texts("delivery") == ["seen by 1", "seen by 1"], "knows that it was read")
     alice.wait(lambda: "ms" in alice.text("latency"), "has measured the way")

@@ -12,9 +12,17 @@ from tests.support.waiting import wait_until
 # For everything that waits for a network, a backoff, or a browser on a busy machine.
 DEADLINE_S = 60.0
 # What is silent is noticed soon, and waits are short: a test has no time for the usual ones.
-WATCHFUL = {"heartbeatMs": 500, "pongTimeoutMs": 1000, "connectTimeoutMs": 5000, "backoffBaseMs": 100, "backoffMaxMs": 1000}
+WATCHFUL = {
+    "heartbeatMs": 500,
+    "pongTimeoutMs": 1000,
+    "connectTimeoutMs": 5000,
+    "backoffBaseMs": 100,
+    "backoffMaxMs": 1000,
+}
 
-_TEXTS = """(id) => [...document.querySelectorAll(`[data-testid="${id}"]`)].map((element) => element.textContent.trim())"""
+_TEXTS = (
+    """(id) => [...document.querySelectorAll(`[data-testid="${id}"]`)].map((element) => element.textContent.trim())"""
+)
 # The states in the order in which they were shown, each once while it lasts.
 _WATCH = """() => {
   window.shownStates = [];

@@ -72,9 +72,7 @@ class Page:
             "Referrer-Policy": "no-referrer",
             "X-Content-Type-Options": "nosniff",
         }
-        return _compressed(
-            web.Response(body=self._index, content_type="text/html", charset="utf-8", headers=headers)
-        )
+        return _compressed(web.Response(body=self._index, content_type="text/html", charset="utf-8", headers=headers))
 
     async def asset(self, request: web.Request) -> web.Response:
         """Return something that the page loads."""

@@ -24,7 +24,9 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(page, "FRONTEND", frontend)
     monkeypatch.setattr(page, "BUNDLE", tmp_path / "app")
     npm = tmp_path / "npm"
-    npm.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\nmkdir -p {tmp_path}/app && touch {tmp_path}/app/index.html\n')
+    npm.write_text(
+        f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\nmkdir -p {tmp_path}/app && touch {tmp_path}/app/index.html\n'
+    )
     npm.chmod(0o755)
     monkeypatch.setattr(page, "find_node", lambda: node.Node("/usr/bin/node", (str(npm),)))
     return tmp_path
@@ -87,7 +89,13 @@ def program(file: Path, words: str) -> None:
 def test_the_machines_own_node_is_used_if_it_is_new_enough(machine: Path) -> None:
     assert node.find_node() is None
     program(machine / "bin" / "npm", "11.0.0")
-    for version, good in (("v18.20.0", False), ("v20.18.9", False), ("v20.19.0", True), ("v22.1.0", True), ("odd", False)):
+    for version, good in (
+        ("v18.20.0", False),
+        ("v20.18.9", False),
+        ("v20.19.0", True),
+        ("v22.1.0", True),
+        ("odd", False),
+    ):
         program(machine / "bin" / "node", version)
         assert (node.find_node() is not None) is good, version
 
