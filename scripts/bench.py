@@ -11,11 +11,13 @@ from scripts.environment import ROOT
 from scripts.processes import run_to_the_end
 
 _MESSAGE_PATH: Final = "benchmarks.message_path"
+_BROWSER: Final = "benchmarks.browser"
 _REGRESSION: Final = "benchmarks.regression"
 # Benchmarks with a program of their own; every other name is a scenario of the message path.
 _OWN_PROGRAMS: Final[Mapping[str, str]] = {
     "verification": "benchmarks.verification",
     "revocation": "benchmarks.revocation",
+    "browser": _BROWSER,
     "profile": "benchmarks.profiling",
 }
 
@@ -31,7 +33,7 @@ def run_bench(arguments: Sequence[str]) -> int:
     """
     module, rest = benchmark(arguments)
     if module != _REGRESSION and not {"-h", "--help"} & set(rest):
-        system_packages.prepare_benchmarks()
+        (system_packages.prepare_browsers if module == _BROWSER else system_packages.prepare_benchmarks)()
     return run_to_the_end([sys.executable, "-m", module, *rest], ROOT)
 
 

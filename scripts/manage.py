@@ -100,7 +100,8 @@ def _add_start(
         parents=[shared],
         allow_abbrev=False,
         help="start all services and look after them",
-        description="Start auth, session and edge; say `ready` when a message has gone round; start again what dies.",
+        description="Build the edge's page if it is missing or old, start auth, session and edge; say `ready` when a message"
+        " has gone round; start again what dies.",
         epilog="Every setting of a service can be given as a variable too: docs/reference/settings.md",
     )
     add_start_options(start)
@@ -113,6 +114,11 @@ def _add_start(
         "--tls",
         action="store_true",
         help="mutual TLS between the services, with certificates that are made in the data folder if they are not there",
+    )
+    start.add_argument(
+        "--frontend",
+        action="store_true",
+        help="run the page's development server too, on http://localhost:5173",
     )
     start.set_defaults(run=_start)
 
@@ -158,12 +164,13 @@ def _add_test(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", s
         parents=[shared],
         allow_abbrev=False,
         help="run tests, with coverage",
-        usage="manage.py test [-h] [--this-python] [unit|integration|deploy|all] [-- PYTEST ARGUMENTS]",
+        usage="manage.py test [-h] [--this-python] [unit|integration|e2e|deploy|all] [-- PYTEST ARGUMENTS]",
         description="Run tests and measure branch coverage. `unit` must cover each core, `all` 90 % of everything besides;"
+        " `e2e` drives the page in Chromium, Firefox and WebKit;"
         " with arguments for pytest, coverage is shown and not judged.",
     )
     test.add_argument(
-        "suite", nargs="?", choices=("unit", "integration", "deploy", "all"), default="all", help="default: all"
+        "suite", nargs="?", choices=("unit", "integration", "e2e", "deploy", "all"), default="all", help="default: all"
     )
     test.set_defaults(run=_test)
 
@@ -215,7 +222,7 @@ def _start(options: argparse.Namespace) -> int:
             make_certificates(Folder(wanted.tls))
     from scripts.development_start import start
 
-    return start(wanted)
+    return start(wanted, builds_page=not options.this_python, frontend=options.frontend)
 
 
 def _status(options: argparse.Namespace) -> int:

@@ -32,6 +32,13 @@ _FOR_BENCHMARKS: Final = {
     "mosquitto": ("mosquitto",),
     "/usr/lib/nginx/modules/ngx_nchan_module.so": ("nginx", "libnginx-mod-nchan"),
 }
+# Three engines, and a display for the one that needs it.
+_BROWSERS: Final = {
+    "chromium": ("chromium",),
+    "firefox-esr": ("firefox-esr",),
+    "WebKitWebDriver": ("webkit2gtk-driver",),
+    "Xvfb": ("xvfb",),
+}
 # Debian puts servers where only administrators look for programs.
 _PLACES: Final = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"])
 # What runs on Node.js: the independent client of the wire protocol, the worked example, and the browser side; a server to
@@ -47,6 +54,11 @@ _NODE_FOR_BENCHMARKS: Final = (ROOT / "benchmarks" / "peers" / "socketio_node",)
 def prepare() -> None:
     """Install what tests need and what is missing, where that is possible."""
     _install(_FOR_BENCHMARKS, (*_NODE_FOR_TESTS, *_NODE_FOR_BENCHMARKS), "tests that need it are skipped")
+
+
+def prepare_browsers() -> None:
+    """Install the browsers that end-to-end tests drive, and what builds the page, where that is possible."""
+    _install(_BROWSERS, (ROOT / "frontend",), "tests that need it are skipped")
 
 
 def prepare_benchmarks() -> None:

@@ -28,6 +28,7 @@ _PATHS: Final = {
         "tests/benchmarks",
     ),
     "deploy": ("tests/deploy",),
+    "e2e": ("tests/e2e",),
     "all": ("tests",),
 }
 # Test processes at once. Tests wait for others for half of their time, and start several services each: more than the machine
@@ -39,6 +40,7 @@ _SLOWEST_SHOWN: Final = 30
 _DEMANDS: Final = {
     "unit": Demand.CORES,
     "integration": Demand.NOTHING,
+    "e2e": Demand.NOTHING,
     "deploy": Demand.NOTHING,
     "all": Demand.EVERYTHING,
 }
@@ -48,14 +50,16 @@ def run_tests(suite: str, arguments: Sequence[str]) -> int:
     """Run tests.
 
     Args:
-        suite: `unit`, `integration`, `deploy` or `all`.
+        suite: `unit`, `integration`, `e2e`, `deploy` or `all`.
         arguments: For pytest; with any, tests are run one after the other, and coverage is shown and not judged.
 
     Returns:
         The exit code: pytest's, or 1 if it passed and the coverage is too low.
     """
-    if suite != "unit":
+    if suite in ("integration", "all"):
         system_packages.prepare()
+    if suite in ("e2e", "all"):
+        system_packages.prepare_browsers()
     demand = Demand.NOTHING if arguments else _DEMANDS[suite]
     with tempfile.TemporaryDirectory() as folder:
         junit = Path(folder) / "junit.xml"

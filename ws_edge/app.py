@@ -35,6 +35,7 @@ from ws_edge.adapters.grpc_threads import ThreadsClient
 from ws_edge.adapters.heartbeats import Heartbeats
 from ws_edge.adapters.http_operations import Operations
 from ws_edge.adapters.http_origin import OriginPolicy
+from ws_edge.adapters.http_page import Page
 from ws_edge.adapters.http_sites import listen, listen_behind_proxy
 from ws_edge.adapters.http_threads import ThreadsApi
 from ws_edge.adapters.http_websocket import WebSocketEndpoint
@@ -228,7 +229,7 @@ class Edge:
         )
         endpoint = WebSocketEndpoint(parts, self._origins, self._addresses)
         yield from self._operations.routes()
-        yield web.get("/", self._operations.index)
+        yield from Page.packaged().routes()
         yield web.get("/client_{client_id}", endpoint.plain, allow_head=False)
         yield from self._threads_api.routes()
         if settings.serves_debug:

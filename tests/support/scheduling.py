@@ -1,7 +1,8 @@
 """How the processes of pytest-xdist share the tests: file by file, those that take longest first.
 
 The tests of a file stay together and in order, for they share servers. So do the files of `tests/protocol`, the last of which
-looks back on what all of them saw, and those that share images of containers.
+looks back on what all of them saw, those that share images of containers, and those of `tests/e2e`: several browsers at once
+are too much for a small machine.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from xdist.scheduler import LoadScopeScheduling
 
 _PROTOCOL: Final = "tests/protocol/"
 _CONTAINERS: Final = "tests/deploy/containers/"
-_TOGETHER: Final = (_PROTOCOL, _CONTAINERS)
+_BROWSERS: Final = "tests/e2e/"
+_TOGETHER: Final = (_PROTOCOL, _CONTAINERS, _BROWSERS)
 # What takes minutes begins at once, and what takes moments fills the end: else one process would work on alone.
 _ORDER: Final = (
     _CONTAINERS,
     "tests/integration/test_ledger.py",
+    _BROWSERS,
     _PROTOCOL,
     "tests/deploy/",
     "tests/integration/test_session_engine_topologies.py",

@@ -1,8 +1,6 @@
-"""`/health`, `/ready`, `/metrics` and the page at `/`."""
+"""`/health`, `/ready`, `/metrics`."""
 
 from __future__ import annotations
-
-from importlib.resources import files
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
@@ -25,7 +23,6 @@ class Operations:
         self._gateway = gateway
         self._canary = canary
         self._registry = registry
-        self._page = files("ws_edge").joinpath("static/index.html").read_bytes()
 
     def routes(self) -> list[web.RouteDef]:
         """Return what is served of it on the public port, and on the one for metrics."""
@@ -50,7 +47,3 @@ class Operations:
     async def metrics(self, request: web.Request) -> web.Response:
         """Return the metrics as Prometheus text."""
         return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
-
-    async def index(self, request: web.Request) -> web.Response:
-        """Return the page to connect, join, send and watch frames."""
-        return web.Response(body=self._page, content_type="text/html", charset="utf-8")

@@ -17,6 +17,7 @@ from scripts.bench import benchmark
         (["verification", "--rounds", "3"], "benchmarks.verification", ["--rounds", "3"]),
         (["--compare", "--update"], "benchmarks.regression", ["--compare", "--update"]),
         (["revocation"], "benchmarks.revocation", []),
+        (["browser", "--cuts", "3"], "benchmarks.browser", ["--cuts", "3"]),
     ],
 )
 def test_a_name_chooses_a_program_or_a_scenario(arguments: list[str], module: str, rest: list[str]) -> None:

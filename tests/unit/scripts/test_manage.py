@@ -27,6 +27,12 @@ def test_only_test_takes_arguments_for_pytest(capsys: pytest.CaptureFixture[str]
     assert "only `test`" in capsys.readouterr().err
 
 
+def test_the_browsers_are_a_suite_and_the_development_server_is_asked_for() -> None:
+    assert manage._parse(["test", "e2e"]).suite == "e2e"
+    assert manage._parse(["start", "--frontend"]).frontend
+    assert not manage._parse(["start"]).frontend
+
+
 def test_ports_are_wishes_and_the_rest_is_left_to_the_services() -> None:
     wanted = wishes(manage._parse(["start", "--edge-port", "0", "--auth-port", "1234"]), mode=None)
     assert wanted.ports == {"edge": 0, "auth": 1234, "session": None}

@@ -19,9 +19,10 @@ from tests.support.processes import ROOT
         ("tests/protocol/test_limits.py::test_largest_frame[client]", "tests/protocol/"),
         ("tests/protocol/test_every_row.py::test_every_error_was_seen[debug]", "tests/protocol/"),
         ("tests/deploy/containers/test_images.py::test_an_image_is_small[auth]", "tests/deploy/containers/"),
+        ("tests/e2e/test_channels.py::test_threads[webkit]", "tests/e2e/"),
     ],
 )
-def test_files_stay_together_and_so_does_the_protocol_suite(test: str, group: str) -> None:
+def test_files_stay_together_and_so_do_the_protocol_suite_and_the_browsers(test: str, group: str) -> None:
     assert scheduling.group_of(test) == group
 
 
