@@ -43,7 +43,7 @@ def main(argv: Sequence[str]) -> int:
     if lack:
         sys.stderr.write(f"nothing can be measured: the load generator needs {lack}\n")
         return 1
-    _allow_many_files()
+    allow_many_files()
     machine = this_machine()
     results: list[Result] = []
     try:
@@ -55,6 +55,9 @@ def main(argv: Sequence[str]) -> int:
     except BenchmarkError as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    if not results:
+        sys.stderr.write("nothing to measure: none of the servers named by --only takes part in these scenarios\n")
+        return 1
     print(target_table(judged(results)), end="")
     if options.json:
         json_file.write(results, machine, options.json)
@@ -62,7 +65,7 @@ def main(argv: Sequence[str]) -> int:
     return int(any(_ours_failed(result) for result in results))
 
 
-def _allow_many_files() -> None:
+def allow_many_files() -> None:
     """Let servers open as many files as this machine allows; they inherit it."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

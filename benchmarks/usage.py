@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -51,6 +52,34 @@ def cpu_seconds(pids: Iterable[int]) -> float:
         if fields := _stat(pid):
             ticks += int(fields[11]) + int(fields[12])
     return ticks / _TICKS_A_SECOND
+
+
+@dataclass(frozen=True)
+class Cpu:
+    """CPU time of one process, in seconds.
+
+    Attributes:
+        user_s: In user mode.
+        kernel_s: In kernel mode.
+    """
+
+    user_s: float
+    kernel_s: float
+
+    @property
+    def whole_s(self) -> float:
+        """Of both."""
+        return self.user_s + self.kernel_s
+
+    def since(self, before: Cpu) -> Cpu:
+        """Return what was used since an earlier look."""
+        return Cpu(self.user_s - before.user_s, self.kernel_s - before.kernel_s)
+
+
+def cpu_times(pid: int) -> Cpu:
+    """Return the CPU time that a process has used since it began; nothing if there is no such process."""
+    fields = _stat(pid)
+    return Cpu(int(fields[11]) / _TICKS_A_SECOND, int(fields[12]) / _TICKS_A_SECOND) if fields else Cpu(0.0, 0.0)
 
 
 def memory_kb(pids: Iterable[int]) -> float:

@@ -16,6 +16,7 @@ _REGRESSION: Final = "benchmarks.regression"
 _OWN_PROGRAMS: Final[Mapping[str, str]] = {
     "verification": "benchmarks.verification",
     "revocation": "benchmarks.revocation",
+    "profile": "benchmarks.profiling",
 }
 
 

@@ -1,7 +1,8 @@
 """From the core's values to protobuf, and to the bytes of one event of the edge stream.
 
 `AttachResponse` is a list of events, so its bytes are those of its events, each behind a tag and a length: an event is encoded
-once, however many edges it goes to. The two events of every message (`delivery`, `published`) are framed without being built.
+once, however many edges it goes to. The two events of every message (`delivery`, `published`) are filled
+in place: to put a message into another one copies it.
 """
 
 from __future__ import annotations
@@ -12,15 +13,10 @@ from typing import Final
 from tidewire.session.v1 import edge_stream_pb2 as pb
 from tidewire.session.v1 import message_pb2, threads_pb2
 
-from service_runtime.protobuf_wire import record, tag, varint
+from service_runtime.protobuf_wire import record, tag
 from session_service.core.model import Member, Position, RecoveryFailure, Stored, StoredMessage, Thread
 
 _EVENTS_TAG: Final = tag(pb.AttachResponse, "events")
-_REF_TAG: Final = tag(pb.Event, "ref")
-_SESSION_TAG: Final = tag(pb.Event, "session")
-_DELIVERY_TAG: Final = tag(pb.Event, "delivery")
-_PUBLISHED_TAG: Final = tag(pb.Event, "published")
-_POSITION_TAG: Final = tag(pb.Published, "position")
 _FAILURES: Final[Mapping[RecoveryFailure | None, message_pb2.RecoveryFailure.ValueType]] = {
     None: message_pb2.RECOVERY_FAILURE_UNSPECIFIED,
     RecoveryFailure.HISTORY_EXPIRED: message_pb2.RECOVERY_FAILURE_HISTORY_EXPIRED,
@@ -35,16 +31,19 @@ def framed(event: pb.Event) -> bytes:
 
 def framed_delivery(stored: StoredMessage) -> bytes:
     """Return the event `delivery` of a message as its part of an `AttachResponse`."""
-    return record(_EVENTS_TAG, record(_DELIVERY_TAG, message(stored).SerializeToString()))
+    event = pb.Event()
+    fill = event.delivery
+    fill.topic, fill.type, fill.id, fill.client_id, fill.epoch, fill.offset, fill.time_ms, fill.data = stored
+    return record(_EVENTS_TAG, event.SerializeToString())
 
 
 def framed_published(ref: int, session: int, topic: str, message_id: str, stored: Stored) -> bytes:
     """Return the event `published`, the answer to a command, as its part of an `AttachResponse`."""
-    epoch, offset, time_ms, duplicate = stored
-    answer = pb.Published(topic=topic, id=message_id, time_ms=time_ms, duplicate=duplicate).SerializeToString()
-    place = message_pb2.Position(epoch=epoch, offset=offset).SerializeToString()
-    head = _REF_TAG + varint(ref) + _SESSION_TAG + varint(session)
-    return record(_EVENTS_TAG, head + record(_PUBLISHED_TAG, answer + record(_POSITION_TAG, place)))
+    event = pb.Event(ref=ref, session=session)
+    fill = event.published
+    fill.topic, fill.id = topic, message_id
+    fill.position.epoch, fill.position.offset, fill.time_ms, fill.duplicate = stored
+    return record(_EVENTS_TAG, event.SerializeToString())
 
 
 def message(stored: StoredMessage) -> message_pb2.Message:

@@ -151,6 +151,11 @@ def test_an_unknown_scenario_or_server_is_refused(capsys: pytest.CaptureFixture[
     assert "nobody" in capsys.readouterr().err
 
 
+def test_servers_that_take_no_part_in_a_scenario_are_nothing_to_measure(capsys: pytest.CaptureFixture[str]) -> None:
+    assert message_path.main(["storage-sqlite", "--only", "tidewire"]) == 1
+    assert "nothing to measure" in capsys.readouterr().err
+
+
 def test_this_machine_has_a_name_and_a_core() -> None:
     machine = this_machine()
     assert machine.cpu

@@ -79,7 +79,7 @@ async def test_connections_are_cut_in_the_middle_of_a_frame(tmp_path: Path) -> N
     assert report.proxy is not None
     assert report.count("cut") >= 2
     assert report.count("swallow") >= 1
-    assert report.proxy.cut_in_mid_chunk >= plan.clients // 4, "cuts came in the middle"
+    assert report.proxy.cut_in_mid_chunk >= plan.clients // 10, "cuts came in the middle"
     assert report.proxy.swallowed_bytes > 0
     assert report.proxy.refused > 0
     assert report.reconnects >= report.proxy.cut > 0

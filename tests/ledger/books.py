@@ -160,6 +160,7 @@ class ClientBook:
         self.slowest_s = 0.0
         self.connected = False
         self.surprises: Counter[str] = Counter()
+        self.closes: Counter[int] = Counter()
 
     def confirm(self, channel: str, message_id: str, place: Place) -> None:
         """Note that a message of this client was confirmed."""

@@ -26,7 +26,7 @@ class Event:
 
     Args:
         at_s: When, in seconds from the start of the run.
-        what: `kill`, `freeze`, `cut`, `swallow`, or `fell`: a process that had ended by itself.
+        what: `kill`, `freeze`, `renew`, `cut`, `swallow`, or `fell`: a process that had ended by itself.
         whom: A process, or doors of the proxy.
         back_s: When it was over.
     """
@@ -84,6 +84,18 @@ class Chaos:
     def _draw(self, victims: Sequence[Victim]) -> Iterator[Victim]:
         while True:
             yield from self._rng.sample(victims, len(victims))
+
+    async def renew(self, victims: Sequence[Victim], every_s: float) -> None:
+        """Stop every process in order, and start its next version, one after the other in random order.
+
+        Args:
+            every_s: Seconds between the start of one and the end of the next.
+        """
+        for victim in self._rng.sample(victims, len(victims)):
+            await self._sleep(every_s)
+            at_s = self._elapsed_s()
+            await in_thread(victim.renew)
+            self.events.append(Event(at_s, "renew", victim.name, self._elapsed_s()))
 
     async def _kill_one(self, victim: Victim) -> None:
         at_s, what = self._elapsed_s(), "kill" if victim.runs() else "fell"

@@ -105,6 +105,8 @@ class LedgerClient:
         try:
             await connection.read()
         finally:
+            if socket.close_code is not None:
+                self.book.closes[socket.close_code] += 1
             self._retry_after_s = connection.retry_after_s
             writing.cancel()
             (end,) = await asyncio.gather(writing, return_exceptions=True)

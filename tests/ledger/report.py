@@ -69,6 +69,11 @@ class Report:
         return self.settled_s - max([self.published_s, *(event.back_s for event in self.events)])
 
     @property
+    def closes(self) -> Counter[int]:
+        """How connections ended, by close code (RFC 6455 section 7.4.1); 1006: without a word."""
+        return sum((client.closes for client in self.books.clients.values()), Counter())
+
+    @property
     def surprises(self) -> Counter[str]:
         """What the server said that it need not have said, with counts."""
         return sum((client.surprises for client in self.books.clients.values()), Counter())
@@ -114,6 +119,7 @@ class Report:
                 "faults": asdict(self.faults),
                 "mishaps": self.mishaps,
                 "surprises": dict(self.surprises),
+                "closes": dict(self.closes),
                 "events": [asdict(event) for event in self.events],
                 "proxy": None if self.proxy is None else asdict(self.proxy),
                 "clients": [asdict(row) for row in self.rows],

@@ -43,6 +43,7 @@ class Plan:
         kill_every_s: Seconds from one kill to the next; 0: none.
         at_once: Processes that are killed each time.
         freeze_s: Every second time they are frozen for so long instead; 0: never.
+        renew_every_s: Seconds between two services that are stopped and started in their next version, until all are; 0: none.
         cut: Fraction of the clients, and seconds; None: no cuts.
         settle_s: How long clients may take, after the end of publishing, until they have everything.
         told: Whether they are done when each is connected and knows that it misses something, too: on a store that forgets.
@@ -56,6 +57,7 @@ class Plan:
     kill_every_s: float = 0.0
     at_once: int = 1
     freeze_s: float = 0.0
+    renew_every_s: float = 0.0
     cut: tuple[float, float] | None = None
     settle_s: float = 60.0
     told: bool = False
@@ -179,6 +181,8 @@ class Run:
             if isinstance(world, System) and plan.kill_every_s:
                 kills = (plan.kill_every_s, plan.at_once, plan.freeze_s)
                 tasks.create_task(self._chaos.kill(world.victims, *kills, plan.seconds))
+            if isinstance(world, System) and plan.renew_every_s:
+                tasks.create_task(self._chaos.renew(world.services, plan.renew_every_s))
             if isinstance(world, System) and world.proxy is not None and plan.cut:
                 tasks.create_task(self._chaos.cut(world.proxy, *plan.cut, plan.seconds))
         for client in self._clients:

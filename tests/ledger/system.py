@@ -13,7 +13,7 @@ from typing import Final
 from tests.ledger.wire import Account
 from tests.support.http_client import http
 from tests.support.ports import free_port
-from tests.support.processes import ServiceProcess
+from tests.support.processes import ROOT, ServiceProcess
 from tests.support.redis_server import RedisServer
 from tests.support.tcp_proxy import TcpProxy
 from tests.support.waiting import wait_until
@@ -49,6 +49,7 @@ class Victim:
         crash: `kill -9`, and a new start on the same port; returns when it listens.
         freeze: Stop it from answering, without closing its connections.
         thaw: Let it go on.
+        renew: Stop it in order, and start the present version in its place; returns when it listens.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Victim:
     crash: Callable[[], None]
     freeze: Callable[[], None]
     thaw: Callable[[], None]
+    renew: Callable[[], None]
 
 
 class System:
@@ -66,16 +68,23 @@ class System:
         size: Of the system.
         doors: Groups of clients behind a proxy that can cut each group; 0: no proxy.
         redis: More lines of the configuration of Redis.
+        version: The folder of the source that services start from, until they are renewed; None: the present one.
     """
 
     def __init__(
-        self, directory: Path, size: Size, doors: int = 0, redis: Mapping[str, str] = MappingProxyType({})
+        self,
+        directory: Path,
+        size: Size,
+        doors: int = 0,
+        redis: Mapping[str, str] = MappingProxyType({}),
+        version: Path | None = None,
     ) -> None:
         self.account = Account(DEVELOPMENT_KEY, "ledger", "ledger")
         self.proxy: TcpProxy | None = None
         self.failed_starts: Counter[str] = Counter()
         self._directory = directory
         self._doors = doors
+        self._version = version or ROOT
         self._token = secrets.token_hex(24)
         options = {"maxmemory-policy": "noeviction", **redis}
         self._redis = RedisServer(directory / "redis", options) if size.store == "redis" else None
@@ -91,7 +100,9 @@ class System:
             stores = ("TIDEWIRE_AUTH_STORE_URL", "TIDEWIRE_SESSION_ENGINE_URL")
             variables |= dict.fromkeys(stores, self._redis.url)
         return [
-            ServiceProcess(module, self._directory, flags, variables, f"{module}-{number}", free_port())
+            ServiceProcess(
+                module, self._directory, flags, variables, f"{module}-{number}", free_port(), root=self._version
+            )
             for number in range(1, count + 1)
         ]
 
@@ -101,18 +112,29 @@ class System:
 
     @property
     def victims(self) -> list[Victim]:
-        services = [self._victim(process) for process in self.processes]
         redis = self._redis
         if redis is None:
-            return services
-        return [*services, Victim("redis", lambda: redis.running, redis.restart, redis.freeze, redis.thaw)]
+            return self.services
+        same = redis.restart
+        return [*self.services, Victim("redis", lambda: redis.running, same, redis.freeze, redis.thaw, same)]
+
+    @property
+    def services(self) -> list[Victim]:
+        """Everything but Redis."""
+        return [self._victim(process) for process in self.processes]
 
     def _victim(self, process: ServiceProcess) -> Victim:
         def crash() -> None:
             process.kill9()
             self._supervised_start(process)
 
-        return Victim(process.name, lambda: process.running, crash, process.freeze, process.thaw)
+        def renew() -> None:
+            code = process.stop()
+            assert code == 0, f"{process.name} ended with {code}: {process.log()[-LOG_TAIL:]}"
+            process.root = ROOT
+            process.start()
+
+        return Victim(process.name, lambda: process.running, crash, process.freeze, process.thaw, renew)
 
     def _supervised_start(self, process: ServiceProcess) -> None:
         """Start, and start again what ends at its start, as every supervisor does: Redis may not be ready yet."""

@@ -29,6 +29,7 @@ class ServiceProcess:
         variables: Added to the environment.
         name: Of its files; the module's unless several of one module run.
         port: To listen on; 0: any free one.
+        root: The folder of its source; may be changed between an end and the next start.
     """
 
     def __init__(
@@ -39,10 +40,12 @@ class ServiceProcess:
         variables: Mapping[str, str],
         name: str | None = None,
         port: int = 0,
+        root: Path = ROOT,
     ) -> None:
         self.module = module
         self.name = name or module
         self.port = port
+        self.root = root
         self.log_file = directory / f"{self.name}.log"
         self._ready_file = directory / f"{self.name}.ready"
         self._flags = dict(flags)
@@ -76,7 +79,7 @@ class ServiceProcess:
         self._ready_file.unlink(missing_ok=True)
         flags = {**self._flags, "host": "127.0.0.1", "port": self.port, "ready-file": self._ready_file}
         arguments = [text for name, value in flags.items() for text in _flag(name, value)]
-        path = os.pathsep.join([str(ROOT), str(ROOT / "protos")])
+        path = os.pathsep.join([str(self.root), str(self.root / "protos")])
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", self.module, *arguments],

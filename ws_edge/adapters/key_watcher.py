@@ -17,8 +17,8 @@ log = get_logger("ws_edge.keys")
 
 RECHECK_RETRY_S: Final = 1.0
 EXPIRY_LOOK_S: Final = 0.25
-# So many are closed, or checked again side by side, before others have their turn. Closing so many takes a third of a second,
-# once, and ending them as long again: what is over must be over within a second, and the others hardly notice.
+# So many are closed, or checked again side by side, before others have their turn. To tell so many takes a good quarter of a
+# second, once: what is over must be over within a second, and the others hardly notice.
 END_AT_ONCE: Final = 5000
 CHECK_AT_ONCE: Final = 64
 

@@ -62,6 +62,8 @@ class Gateway:
         self.topics = TopicTable()
         self.registry = Registry(max_connections)
         self._flusher = OutboxFlusher(call_soon, self._too_slow)
+        self._call_soon = call_soon
+        self._told: list[Connection] = []
         self.fanout = Fanout(self.topics, link, self._flusher, self.stats)
         # Told to stop: not ready. Clients are taken in until balancers know.
         self.leaving = False
@@ -144,17 +146,24 @@ class Gateway:
         retry_after_ms: int | None = None,
         frame_id: str | None = None,
     ) -> None:
-        """Send `disconnect` and the close frame, and forget the connection. Idempotent."""
+        """Send `disconnect` and the close frame, and forget the connection, after others that are told now. Idempotent."""
         if connection.closed:
             return
         self.stats.closes[int(code)] += 1
         wait = retry_after_ms if retry_after_ms is not None else self._jittered(2000)
         connection.finish(code, reason, retry_after_ms=wait, frame_id=frame_id)
-        self._forget(connection)
+        if not self._told:
+            self._call_soon(self._forget_told)
+        self._told.append(connection)
 
     def _jittered(self, middle_ms: float) -> int:
         """Return between half and one and a half of `middle_ms`, so that clients do not come back all at once."""
         return int(middle_ms * (0.5 + self._random()))
+
+    def _forget_told(self) -> None:
+        told, self._told = self._told, []
+        for connection in told:
+            self._forget(connection)
 
     def _forget(self, connection: Connection) -> None:
         if not self.registry.remove(connection) or connection.facts is None:

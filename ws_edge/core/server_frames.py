@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -34,24 +35,28 @@ class ServerFrame(Struct, omit_defaults=True):
     client_id: str | None = None
 
 
-class _Stamp:
-    """RFC 3339 in UTC with milliseconds; the part down to the second is made once a second."""
+class DeliveredData(Struct):
+    """`data` of `message_delivered`."""
 
-    __slots__ = ("_second", "_text")
-
-    def __init__(self) -> None:
-        self._second = -1
-        self._text = ""
-
-    def text(self, time_ms: int) -> str:
-        second, ms = divmod(time_ms, 1000)
-        if second != self._second:
-            self._text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-            self._second = second
-        return f"{self._text}.{ms:03d}Z"
+    message: str
+    original_type: str
+    status: str = "success"
+    id: str | UnsetType | None = UNSET
+    channel: str | UnsetType | None = UNSET
+    epoch: str | UnsetType = UNSET
+    offset: int | UnsetType = UNSET
 
 
-timestamp: Final = _Stamp().text
+@lru_cache(4)
+def _second(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+
+
+@lru_cache(4)
+def timestamp(time_ms: int) -> str:
+    """Return RFC 3339 in UTC with milliseconds; what is sent together mostly has the same."""
+    second, ms = divmod(time_ms, 1000)
+    return f"{_second(second)}.{ms:03d}Z"
 
 
 def frame(
@@ -147,18 +152,13 @@ def delivered(
     position: Position | None = None,
 ) -> bytes:
     """Return `message_delivered`; for a stored message it says where it stands, in the envelope and in `data`."""
-    data: dict[str, object] = {"message": words, "original_type": original_type, "status": "success"}
-    if position is not None:
-        data |= {"id": frame_id, "channel": channel, "epoch": position.epoch, "offset": position.offset}
-    return frame(
-        "message_delivered",
-        data,
-        time_ms,
-        frame_id=frame_id,
-        channel=channel,
-        client_id=client_id,
-        position=position,
-    )
+    stamp = timestamp(time_ms)
+    if position is None:
+        data = DeliveredData(words, original_type)
+        return _encode(ServerFrame("message_delivered", data, frame_id, channel, None, UNSET, stamp, client_id))
+    epoch, offset = position
+    data = DeliveredData(words, original_type, "success", frame_id, channel, epoch, offset)
+    return _encode(ServerFrame("message_delivered", data, frame_id, channel, epoch, offset, stamp, client_id))
 
 
 def history(

@@ -105,11 +105,23 @@ class SessionOpening:
     def _inbox_active(
         self, command: pb.Command, session: Session, since: StandingPositions, broadcasts: Channel, inbox: Channel
     ) -> None:
+        if self._nothing_missed(since, broadcasts, inbox):
+            broadcasts.pins -= 1
+            self._ended(session)
+            if session.open:
+                pasts = Replay(broadcasts.head, None, []), Replay(inbox.head, None, [])
+                self._enter(command.ref, session, (broadcasts, inbox), pasts)
+            return
         work = self._finish(command, session, since, broadcasts, inbox)
         if self._tasks.spawn(command.ref, session.number, work) is None:
             broadcasts.pins -= 1
             self._ended(session)
             self._give_up(command, session)
+
+    def _nothing_missed(self, since: StandingPositions, broadcasts: Channel, inbox: Channel) -> bool:
+        """Say if the session begins where both channels stand, without a look at the store: its inbox never had a message."""
+        new = since == (None, None) and inbox.head == 0
+        return new and self._resubscriptions.busy(broadcasts.topic, inbox.topic) is None
 
     def _inbox_failed(self, command: pb.Command, session: Session, broadcasts: Channel, error: SessionError) -> None:
         broadcasts.pins -= 1

@@ -16,7 +16,7 @@ class Process:
     def __init__(self, name: str) -> None:
         self.done: list[str] = []
         self.running = True
-        self.victim = Victim(name, lambda: self.running, self.crash, self.freeze, self.thaw)
+        self.victim = Victim(name, lambda: self.running, self.crash, self.freeze, self.thaw, self.renew)
 
     def crash(self) -> None:
         self.running = True
@@ -27,6 +27,9 @@ class Process:
 
     def thaw(self) -> None:
         self.done.append("thaw")
+
+    def renew(self) -> None:
+        self.done.append("renew")
 
 
 class Time:
@@ -99,3 +102,13 @@ async def test_who_fell_by_himself_is_raised_and_noted() -> None:
     await made.raise_the_fallen([process.victim for process in targets])
     assert [(event.what, event.whom) for event in made.events] == [("fell", "p-1")]
     assert targets[1].running
+
+
+async def test_each_is_renewed_once() -> None:
+    made, targets = chaos(), processes()
+    await made.renew([process.victim for process in targets], BEAT_S)
+    assert [process.done for process in targets] == [["renew"]] * 4
+    assert sorted((event.what, event.whom) for event in made.events) == [
+        ("renew", f"p-{number}") for number in range(4)
+    ]
+    assert [event.at_s for event in made.events] == [BEAT_S * number for number in range(1, 5)]

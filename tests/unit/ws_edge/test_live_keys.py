@@ -94,8 +94,8 @@ async def test_a_recheck_closes_what_was_ended_in_the_dark(code: str, error_type
     world.keys.key = KeyVerdict(code, "k1")
     assert world.gateway.live_keys.all_changed() == [client.connection]
     await world.gateway.live_keys.recheck(client.connection, CHANGED)
-    assert world.gateway.live_keys.all_changed() == []
     client.assert_error(error_type, 403, then=4000)
+    assert world.gateway.live_keys.all_changed() == []
 
 
 async def test_a_recheck_without_the_auth_service_changes_nothing() -> None:

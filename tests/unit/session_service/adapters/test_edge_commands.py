@@ -122,6 +122,7 @@ async def test_a_session_that_cannot_be_opened_is_forgotten(world: EdgeWorld) ->
 
 
 async def test_an_inbox_that_cannot_be_read_leaves_nothing_behind(world: EdgeWorld) -> None:
+    world.engine.fill(INBOX, 1)
     stream = await world.session(client_id="bob")
     world.engine.stepwise = True
     ref = stream.send(2, open_session=an_opening())
@@ -135,6 +136,7 @@ async def test_an_inbox_that_cannot_be_read_leaves_nothing_behind(world: EdgeWor
 
 
 async def test_a_session_that_closes_while_it_opens_leaves_nothing_behind(world: EdgeWorld) -> None:
+    world.engine.fill(INBOX, 1)
     world.engine.stepwise = True
     stream = world.attach()
     stream.send(1, open_session=an_opening())
@@ -145,6 +147,18 @@ async def test_a_session_that_closes_while_it_opens_leaves_nothing_behind(world:
     await stream.settled()
     assert stream.kinds("canary_returned") == []
     assert not any(channel.in_use for channel in world.hub.channels.values())
+
+
+async def test_an_inbox_that_never_had_a_message_is_not_looked_up(world: EdgeWorld) -> None:
+    stream = world.attach()
+    world.engine.stepwise = True
+    opened = (await stream.answer(stream.send(1, open_session=an_opening()))).session_opened
+    assert opened.inbox.offset == 0
+    assert not opened.inbox_missed
+    assert [channel.pins for channel in world.hub.channels.values()] == [0] * len(world.hub.channels)
+    world.engine.say(INBOX)
+    await stream.settled()
+    assert [delivery.topic for delivery in stream.of("delivery")] == [INBOX]
 
 
 async def test_closing_a_session_ends_its_memberships(world: EdgeWorld) -> None:
@@ -837,6 +851,7 @@ async def test_a_read_that_fails_in_a_resubscription_is_tried_again(
 
 async def test_too_many_commands_at_once_are_refused(world: EdgeWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("session_service.adapters.edge_stream.tasks.MAX_TASKS", 2)
+    world.engine.fill(inbox_topic("tests", "w1", "bob"), 1)
     stream = await world.session()
     world.engine.stepwise = True
     questions = [stream.send(1, read_history=pb.ReadHistory(topic=TOPIC)) for _ in range(2)]
