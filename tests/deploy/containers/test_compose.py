@@ -177,9 +177,11 @@ def assert_no_entry_without_a_certificate(compose: ComposedSystem) -> None:
     trusting.set_alpn_protocols(["h2"])
     # Here the handshake itself tells; later versions tell only who reads on.
     trusting.maximum_version = ssl.TLSVersion.TLSv1_2
-    with socket.create_connection((compose.ip_of("auth-1"), 50051), timeout=30) as plain:
-        with pytest.raises((ssl.SSLError, ConnectionResetError)):
-            trusting.wrap_socket(plain, server_hostname="auth")
+    with (
+        socket.create_connection((compose.ip_of("auth-1"), 50051), timeout=30) as plain,
+        pytest.raises((ssl.SSLError, ConnectionResetError)),
+    ):
+        trusting.wrap_socket(plain, server_hostname="auth")
 
 
 async def test_one_of_each_on_files(compose: ComposedSystem) -> None:

@@ -16,7 +16,7 @@ from service_runtime.tls_files import TlsContent, TlsFiles
 from tests.support.authority import Authority, Identity, put
 from tests.support.waiting import eventually
 
-DEADLINE_S = 10.0
+DEADLINE_S = 30.0
 
 
 async def unary(request: bytes, context: Any) -> bytes:
@@ -201,8 +201,8 @@ async def test_waiting_for_a_connection_takes_files_that_come_meanwhile(
 
     async with ReloadingChannel(files.tls, open_with, check_interval_s=0.02) as channel, asyncio.timeout(DEADLINE_S):
         waiting = asyncio.create_task(channel.channel_ready())
-        while channel.get_state(try_to_connect=True) is not grpc.ChannelConnectivity.TRANSIENT_FAILURE:
-            await channel.wait_for_state_change(channel.get_state())
+        while (state := channel.get_state(try_to_connect=True)) is not grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+            await channel.wait_for_state_change(state)
         assert not waiting.done()
         put(files.identity.ca, authority.pem)
         await waiting
