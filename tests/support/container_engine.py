@@ -88,6 +88,17 @@ class ContainerEngine:
             check=False,
         )
 
+    def ended(self, *arguments: str) -> str:
+        """Run a container to its end, and return what it wrote.
+
+        Not attached to it: podman may miss the end of one that is quicker than itself.
+        """
+        container = self.run(arguments[0], "--detach", *arguments[1:])
+        self.run("wait", container)
+        written = self.logs(container)
+        self.run("rm", "--force", container)
+        return written
+
     def logs(self, container: str) -> str:
         """Return what a container has written, on whichever stream."""
         ended = self._run(["podman", "logs", container], COMMAND_DEADLINE_S)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.support.container_engine import BASE, ContainerEngine
@@ -18,7 +20,7 @@ FOREIGN = {
 }
 # `ls` without a shell.
 FIND = "import importlib.util, sys; print([name for name in sys.argv[1:] if importlib.util.find_spec(name)])"
-LIMITS = ["--rm", "--read-only", "--cap-drop=all", "--security-opt=no-new-privileges", "--network=none"]
+LIMITS = ["--read-only", "--cap-drop=all", "--security-opt=no-new-privileges", "--network=none"]
 
 
 @pytest.fixture(params=MODULES)
@@ -44,17 +46,17 @@ def test_an_image_is_small(engine: ContainerEngine, images: dict[str, str], serv
 
 def test_an_image_holds_its_own_service_alone(engine: ContainerEngine, images: dict[str, str], service: str) -> None:
     names = [*MODULES.values(), *FOREIGN[service], "pip"]
-    found = engine.run("run", *LIMITS, f"--entrypoint={PYTHON}", images[service], "-c", FIND, *names)
-    assert found == str([MODULES[service]])
+    found = engine.ended("run", *LIMITS, f"--entrypoint={PYTHON}", images[service], "-c", FIND, *names)
+    assert str([MODULES[service]]) in found
 
 
 def test_a_service_has_all_that_it_imports(engine: ContainerEngine, images: dict[str, str], service: str) -> None:
-    assert "TIDEWIRE_" in engine.run("run", *LIMITS, images[service], "--help")
+    assert "TIDEWIRE_" in engine.ended("run", *LIMITS, images[service], "--help")
 
 
 def test_a_service_that_is_not_configured_does_not_start(
     engine: ContainerEngine, images: dict[str, str], service: str
 ) -> None:
     """Production is the default: without a token of its own it refuses."""
-    with pytest.raises(AssertionError, match=r"TIDEWIRE_\w*SERVICE_TOKEN: .*must be set in production mode"):
-        engine.run("run", *LIMITS, images[service])
+    said = engine.ended("run", *LIMITS, images[service])
+    assert re.search(r"TIDEWIRE_\w*SERVICE_TOKEN: .*must be set in production mode", said)
