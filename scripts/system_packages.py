@@ -22,7 +22,9 @@ _FOR_TESTS: Final = {
     "prometheus": ("prometheus",),
     "haproxy": ("haproxy",),
     "cc": ("gcc", "libc6-dev"),
-    # Containers without a service of the machine: an engine and its network.
+}
+# Containers without a service of the machine: an engine and its network.
+_CONTAINERS: Final = {
     "podman": ("podman", "netavark", "aardvark-dns", "iptables"),
     "runc": ("runc",),
 }
@@ -59,6 +61,11 @@ def prepare() -> None:
 def prepare_browsers() -> None:
     """Install the browsers that end-to-end tests drive, and what builds the page, where that is possible."""
     _install(_BROWSERS, (ROOT / "frontend",), "tests that need it are skipped")
+
+
+def prepare_containers() -> None:
+    """Install an engine that builds images and runs them, where that is possible."""
+    _install(_CONTAINERS, (), "tests that need it are skipped")
 
 
 def prepare_benchmarks() -> None:
