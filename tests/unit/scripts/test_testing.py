@@ -42,7 +42,7 @@ def test_several_processes_share_a_suite_and_one_runs_what_was_chosen(
     monkeypatch.setattr(testing, "_tool", lambda *arguments: asked.append(arguments) or 0)
     for cores, arguments in ((1, []), (3, []), (64, []), (3, ["-k", "fanout"])):
         monkeypatch.setattr(testing.os, "cpu_count", lambda cores=cores: cores)
-        testing._pytest(("tests/unit",), tmp_path / "junit.xml", arguments)
+        testing._pytest("unit", tmp_path / "junit.xml", arguments)
     runs = [words for words in asked if "pytest" in words]
     assert [[word for word in words if "--numprocesses" in word] for words in runs] == [
         ["--numprocesses=2"],
@@ -51,3 +51,16 @@ def test_several_processes_share_a_suite_and_one_runs_what_was_chosen(
         [],
     ]
     assert runs[-1][-3:] == ("tests/unit", "-k", "fanout")
+
+
+@pytest.mark.parametrize(
+    ("suite", "left_out"), [("all", True), ("integration", True), ("deploy", False), ("unit", False)]
+)
+def test_containers_are_left_out_where_they_were_not_asked_for(
+    suite: str, left_out: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[tuple[str, ...]] = []
+    monkeypatch.setattr(testing, "_tool", lambda *arguments: asked.append(arguments) or 0)
+    testing._pytest(suite, tmp_path / "junit.xml", [])
+    assert ("--ignore=tests/deploy/containers" in asked[-1]) is left_out
+    assert ("run `manage.py test deploy`" in capsys.readouterr().err) is left_out
