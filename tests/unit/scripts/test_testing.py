@@ -63,4 +63,4 @@ def test_containers_are_left_out_where_they_were_not_asked_for(
     monkeypatch.setattr(testing, "_tool", lambda *arguments: asked.append(arguments) or 0)
     testing._pytest(suite, tmp_path / "junit.xml", [])
     assert ("--ignore=tests/deploy/containers" in asked[-1]) is left_out
-    assert ("run `manage.py test deploy`" in capsys.readouterr().err) is left_out
+    assert ("run `manage.py test deploy`" in capsys.readouterr().out) is left_out
