@@ -34,7 +34,6 @@ _PATHS: Final = {
 # Containers take minutes to build, and an engine that not every machine has: `test deploy` runs them.
 _CONTAINERS: Final = "tests/deploy/containers"
 _WITH_CONTAINERS: Final = "deploy"
-_STATES: Final = "tests/e2e/test_states.py"
 # Test processes at once. Tests wait for others for half of their time, and start several services each: more than the machine
 # has cores makes them late.
 _LEAST_AT_ONCE: Final = 2
@@ -81,9 +80,6 @@ def _pytest(suite: str, junit: Path, arguments: Sequence[str]) -> int:
     if suite not in (_WITH_CONTAINERS, "unit", "e2e"):
         _say(f"left out: {_CONTAINERS}; run `manage.py test {_WITH_CONTAINERS}` for them")
         existing.append(f"--ignore={_CONTAINERS}")
-        # One of its cases has hung in WebKit.
-        _say(f"left out: {_STATES}; run `manage.py test e2e` for them")
-        existing.append(f"--ignore={_STATES}")
     given = [] if _names_tests(arguments) else existing
     options = arguments or (f"--numprocesses={_at_once()}", f"--durations={_SLOWEST_SHOWN}")
     return _tool("coverage", "run", "-m", "pytest", f"--junit-xml={junit}", *given, *options)

@@ -26,6 +26,14 @@ _BROWSERS: Final = "/usr/lib/*/webkit*gtk-*/MiniBrowser"
 _TYPE: Final = """const [element, text] = arguments;
 Object.getOwnPropertyDescriptor(Object.getPrototypeOf(element), "value").set.call(element, text);
 element.dispatchEvent(new Event("input", { bubbles: true }));"""
+_KEEP_PAINTING: Final = """() => {
+  let turn = 0;
+  window.painting = setInterval(() => { document.documentElement.style.opacity = (turn = 1 - turn) ? "0.999" : "1"; }, 20);
+}"""
+_REST: Final = """() => {
+  clearInterval(window.painting);
+  document.documentElement.style.opacity = "";
+}"""
 _SCREEN: Final = "1600x1200x24"
 _END_S: Final = 10.0
 
@@ -59,7 +67,12 @@ class WebKitTab:
         self._driver.set_window_size(2 * width - inner[0], 2 * height - inner[1])
 
     def screenshot(self, file: Path) -> None:
-        self._driver.save_screenshot(str(file))
+        # WebKit takes the picture when it paints the next time, which a page at rest never does.
+        self.run(_KEEP_PAINTING)
+        try:
+            self._driver.save_screenshot(str(file))
+        finally:
+            self.run(_REST)
 
     def _find(self, testid: str) -> WebElement:
         selector = f'[data-testid="{testid}"]'
