@@ -11,6 +11,7 @@ from typing import Final
 
 from scripts.environment import ROOT
 from scripts.node import PACKAGE, Node, find_node, install_node
+from scripts.system_packages import has_node_packages
 
 FRONTEND: Final = ROOT / "frontend"
 BUNDLE: Final = ROOT / "ws_edge" / "static" / "app"
@@ -81,17 +82,10 @@ def usable_node(say: Callable[[str], None]) -> Node:
         node = install_node()
     if node is None:
         raise PageError("it needs Node.js 20.19 or later, which is not here and cannot be installed from PyPI")
-    if not _has_packages():
+    if not has_node_packages(FRONTEND):
         say("installing the npm packages of frontend")
         _run([*node.npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], node)
     return node
-
-
-def _has_packages() -> bool:
-    """Whether what npm installed last is not older than what says what to install."""
-    installed = FRONTEND / "node_modules" / ".package-lock.json"
-    wanted = [FRONTEND / name for name in ("package.json", "package-lock.json")]
-    return installed.exists() and all(installed.stat().st_mtime >= file.stat().st_mtime for file in wanted)
 
 
 def _sources() -> Iterator[Path]:

@@ -104,7 +104,7 @@ def _install_debian(packages: Sequence[str], consequence: str) -> None:
 
 
 def _install_node_packages(folder: Path, consequence: str) -> None:
-    if _is_installed(folder):
+    if has_node_packages(folder):
         return
     name = folder.relative_to(ROOT)
     if shutil.which("node") is None or shutil.which("npm") is None:
@@ -118,8 +118,8 @@ def _install_node_packages(folder: Path, consequence: str) -> None:
         _say(f"the Node.js packages of {name} cannot be installed: {consequence}")
 
 
-def _is_installed(folder: Path) -> bool:
-    """Whether what npm installed last is not older than what says what to install."""
+def has_node_packages(folder: Path) -> bool:
+    """Whether what npm installed last in a folder is not older than what says what to install."""
     installed = folder / "node_modules" / ".package-lock.json"
     wanted = [folder / name for name in ("package.json", "package-lock.json") if (folder / name).exists()]
     return installed.exists() and all(installed.stat().st_mtime >= file.stat().st_mtime for file in wanted)

@@ -120,7 +120,7 @@ async def assert_heard(one: ProtocolClient, other: ProtocolClient) -> None:
 
 
 async def test_an_edge_that_hangs_gets_no_clients_until_it_is_well(world: World) -> None:
-    if world.balancer.program == "nginx":
+    if world.balancer.name == "nginx":
         pytest.skip("open-source nginx asks no edge for its health")
     await world.until_both_serve()
     hanging = world.edges[0]

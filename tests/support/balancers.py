@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import socket
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.support.ports import free_port
 from tests.support.processes import ROOT
-from tests.support.requirements import skip_without
-from tests.support.waiting import wait_until
+from tests.support.programs import NGINX_FOLDERS, ListeningProgram, find_program
 
 CONFIGURATIONS = ROOT / "deploy" / "balancers"
-START_DEADLINE_S = 30.0
-STOP_DEADLINE_S = 30.0
-# Where a user that is not root may write.
-_NGINX_FOLDERS = "".join(
-    f"    {name}_temp_path tmp;\n" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-)
 
 
-class Balancer:
+class Balancer(ListeningProgram):
     """A balancer as a process, on 127.0.0.1.
 
     Args:
@@ -44,56 +31,24 @@ class Balancer:
         check_ports: Sequence[int] = (),
         source: str | None = None,
     ) -> None:
-        self.program = re.split(r"[-.]", configuration)[0]
-        self.port = free_port()
+        super().__init__(re.split(r"[-.]", configuration)[0], folder)
         self._configuration = configuration
-        self._folder = folder
         self._edges = edges
         self._check_ports = check_ports
         self._source = f" source {source}" if source else ""
-        self._process: subprocess.Popen[bytes] | None = None
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        """Start, and return when it listens."""
-        command = self._command()
-        with (self._folder / "balancer.log").open("wb") as log:
-            self._process = subprocess.Popen(command, cwd=self._folder, stdout=log, stderr=log)
-        wait_until(lambda: self._listens() or not self.running, START_DEADLINE_S, f"{self.program} listens")
-        assert self.running, self.log()
-
-    @property
-    def running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
-
-    def stop(self) -> None:
-        """End it."""
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait(STOP_DEADLINE_S)
-
-    def log(self) -> str:
-        return (self._folder / "balancer.log").read_text(errors="replace")
-
-    def _listens(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
-
-    def _command(self) -> Sequence[str]:
-        program = _program(self.program)
+    def _command(self) -> tuple[Sequence[str], Mapping[str, str]]:
+        program = find_program(self.name)
         file = self._folder / self._configuration
         text = (CONFIGURATIONS / self._configuration).read_text()
-        if self.program == "haproxy":
+        if self.name == "haproxy":
             replaced = {"bind :8000": f"bind 127.0.0.1:{self.port}", **self._named_edges()}
             if self._check_ports:
                 replaced |= {"check port 9100": "check"}
             command = [program, "-db", "-f", str(file)]
-        elif self.program == "nginx":
+        elif self.name == "nginx":
             (self._folder / "tmp").mkdir()
-            replaced = {"listen 8000": f"listen 127.0.0.1:{self.port}", "http {\n": "http {\n" + _NGINX_FOLDERS}
+            replaced = {"listen 8000": f"listen 127.0.0.1:{self.port}", "http {\n": "http {\n" + NGINX_FOLDERS}
             replaced |= self._named_edges()
             command = [program, "-p", str(self._folder), "-c", str(file), "-g", "daemon off; user root;"]
         else:
@@ -105,7 +60,7 @@ class Balancer:
             }
             command = [program, "-c", str(file), "--disable-hot-restart", "--log-level", "warning"]
         file.write_text(_replace(text, replaced))
-        return command
+        return command, {}
 
     def _named_edges(self) -> Mapping[str, str]:
         checks = [f" port {port}" for port in self._check_ports] or [""] * len(self._edges)
@@ -129,12 +84,3 @@ def _replace(text: str, replaced: Mapping[str, str]) -> str:
         lines.append(changed)
     assert not missing, f"the configuration has no {missing}"
     return "".join(lines)
-
-
-def _program(name: str) -> str:
-    """Return the program: from the Python environment of the tests, or of the system."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", ""), "/usr/sbin"])
-    found = shutil.which(name, path=path)
-    if found is None:
-        skip_without(name)
-    return found

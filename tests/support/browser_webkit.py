@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.select import Select
 
 from tests.support.ports import free_port
+from tests.support.programs import listens
 from tests.support.waiting import wait_until
 
 _BROWSERS: Final = "/usr/lib/*/webkit*gtk-*/MiniBrowser"
@@ -115,15 +115,10 @@ class WebKitEngine:
             stderr=subprocess.DEVNULL,
         ) as process:
             try:
-                wait_until(lambda: _listens(port), what="WebKitWebDriver listens")
+                wait_until(lambda: listens(port), what="WebKitWebDriver listens")
                 yield f"http://127.0.0.1:{port}"
             finally:
                 process.terminate()
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 class WebKitDriver:

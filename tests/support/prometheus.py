@@ -12,15 +12,12 @@ from typing import Any
 from urllib.parse import urlencode
 
 from tests.support.http_client import http
-from tests.support.ports import free_port
 from tests.support.processes import ROOT
+from tests.support.programs import ListeningProgram, find_program
 from tests.support.requirements import skip_without
-from tests.support.waiting import wait_until
 
 MONITORING = ROOT / "deploy" / "monitoring"
 PROGRAM, TOOL = "prometheus", "promtool"
-START_DEADLINE_S = 60.0
-STOP_DEADLINE_S = 30.0
 _DISCOVERY = re.compile(r"dns_sd_configs: \[\{ names: \[(\w+)\], .*\}\]")
 
 
@@ -41,7 +38,7 @@ def promtool(*arguments: str, text: str | None = None) -> str:
     return result.stdout
 
 
-class Prometheus:
+class Prometheus(ListeningProgram):
     """Scrapes services, with its data in a folder of its own.
 
     Args:
@@ -50,34 +47,16 @@ class Prometheus:
     """
 
     def __init__(self, directory: Path, targets: Mapping[str, str]) -> None:
-        if shutil.which(PROGRAM) is None:
-            skip_without(PROGRAM)
-        self._directory = directory
+        super().__init__(PROGRAM, directory)
         self._targets = targets
-        self._port = free_port()
-        self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        """Start, and return when it answers."""
-        self._directory.mkdir()
-        shutil.copy(MONITORING / "alerts.yml", self._directory)
-        (self._directory / "prometheus.yml").write_text(self._configuration())
-        command = [
-            PROGRAM,
-            "--config.file=prometheus.yml",
-            "--storage.tsdb.path=data",
-            f"--web.listen-address=127.0.0.1:{self._port}",
-        ]
-        with (self._directory / "prometheus.log").open("wb") as log:
-            self._process = subprocess.Popen(command, cwd=self._directory, stdout=log, stderr=log)
-        wait_until(lambda: self._ready() or not self._running, START_DEADLINE_S, "Prometheus answers")
-        assert self._running, self._log()
-
-    def stop(self) -> None:
-        """End it."""
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait(STOP_DEADLINE_S)
+    def _command(self) -> tuple[Sequence[str], Mapping[str, str]]:
+        program = find_program(PROGRAM)
+        self._folder.mkdir()
+        shutil.copy(MONITORING / "alerts.yml", self._folder)
+        (self._folder / "prometheus.yml").write_text(self._configuration())
+        places = ("--config.file=prometheus.yml", "--storage.tsdb.path=data")
+        return [program, *places, f"--web.listen-address=127.0.0.1:{self.port}"], {}
 
     def values(self, query: str) -> Sequence[float]:
         """Return what a query gives now, one number for each series."""
@@ -88,7 +67,7 @@ class Prometheus:
         return [rule for group in self._ask("rules")["groups"] for rule in group["rules"]]
 
     def _ask(self, what: str, **parameters: str) -> Any:
-        answer = http("GET", f"http://127.0.0.1:{self._port}/api/v1/{what}?{urlencode(parameters)}")
+        answer = http("GET", f"{self.url}/api/v1/{what}?{urlencode(parameters)}")
         assert answer.status == 200, (parameters, answer.body)
         return json.loads(answer.body)["data"]
 
@@ -102,15 +81,8 @@ class Prometheus:
         assert intervals == 2
         return text
 
-    @property
-    def _running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
-
-    def _ready(self) -> bool:
+    def _answers(self) -> bool:
         try:
-            return http("GET", f"http://127.0.0.1:{self._port}/-/ready").status == 200
+            return http("GET", f"{self.url}/-/ready").status == 200
         except OSError:
             return False
-
-    def _log(self) -> str:
-        return (self._directory / "prometheus.log").read_text(errors="replace")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -69,3 +70,15 @@ async def test_nothing_else_is_served(built: Path, name: str) -> None:
 
 def test_what_is_packaged_says_something() -> None:
     assert [route.path for route in Page.packaged().routes()] == ["/", "/assets/{name}"]
+
+
+@pytest.mark.parametrize(("accepted", "encoding"), [("br, gzip", "gzip"), ("identity", None), (None, None)])
+async def test_it_is_compressed_for_those_who_take_it_so(
+    built: Path, accepted: str | None, encoding: str | None
+) -> None:
+    headers = {} if accepted is None else {"Accept-Encoding": accepted}
+    response = await Page.read(built).index(make_mocked_request("GET", "/", headers=headers))
+    assert response.headers.get("Content-Encoding") == encoding
+    assert response.headers["Vary"] == "Accept-Encoding"
+    assert isinstance(response.body, bytes)
+    assert (gzip.decompress(response.body) if encoding else response.body) == b"the page"
