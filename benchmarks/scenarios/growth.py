@@ -18,7 +18,7 @@ from typing import Final
 from benchmarks.load.generator import Generator
 from benchmarks.load.plan import Client
 from benchmarks.peers.base import Peer
-from benchmarks.scenarios.base import Figure, Measured, Outcome, Scenario, Size, fitting, measure_for
+from benchmarks.scenarios.base import Figure, Measured, Outcome, Scenario, Size, fitting, measure_at_rest, measure_for
 from benchmarks.scenarios.rooms_of_members import Rooms, fill
 
 # As many as one connection may be in, by default.
@@ -44,6 +44,8 @@ class Growth:
         sizes: How many.
         few: How many where it only has to be seen that it works.
         flat: The sizes, first and last, between which the cost is to be the same.
+        has_rest: Whether it costs something while there are no messages (heartbeats, for one). That is measured by itself,
+            and is no part of what a message costs.
         fits: Returns those sizes that this machine allows.
     """
 
@@ -53,6 +55,7 @@ class Growth:
     sizes: Sequence[int]
     few: Sequence[int]
     flat: tuple[int, int]
+    has_rest: bool = True
     fits: Callable[[Sequence[int]], Sequence[int]] = fitting
 
     def counts(self, size: Size) -> Sequence[int]:
@@ -61,7 +64,13 @@ class Growth:
 
     def figures(self, size: Size) -> Sequence[Figure]:
         """Return a figure for each point, the change over what is to be flat, and the slope."""
-        return [figure for window in _WINDOWS for figure in self._figures(self.counts(size), window)]
+        counts = self.counts(size)
+        figures = [figure for window in _WINDOWS for figure in self._figures(counts, window)]
+        return figures + [self._at_rest(count) for count in counts] if self.has_rest else figures
+
+    def _at_rest(self, count: int) -> Figure:
+        words = f"{count:,} {self.words}, and no message"
+        return Figure(f"rest_{count}_ms", words, "CPU ms / s", more_is_better=False)
 
     def _figures(self, counts: Sequence[int], window: int) -> Iterator[Figure]:
         under_way = f"{window} in flight"
@@ -96,7 +105,7 @@ class Growth:
 
 
 MEMBERS: Final = Growth(
-    "growth-members", "members", "delivery", (10, 100, 1_000, 10_000, 19_000), (10, 50), (100, 10_000)
+    "growth-members", "members", "delivery", (10, 100, 1_000, 10_000, 19_000), (10, 50), (100, 10_000), has_rest=False
 )
 CHANNELS: Final = Growth(
     "growth-channels",
@@ -131,7 +140,7 @@ def _with_members(peer: Peer, size: Size) -> Outcome:
             generator.open(rooms.clients, deadline_s=_OPEN_DEADLINE_S)
             for window, measured in _with_each_window(peer, generator, rooms, size):
                 outcome.take(f"{count}_w{window}", measured)
-                costs[window][count] = _us(measured, measured.run.received)
+                costs[window][count] = cost_us(measured, measured.run.received)
     for window in _WINDOWS:
         outcome.figures |= MEMBERS.fit(costs[window], window)
     return outcome
@@ -148,9 +157,11 @@ def _with_silent(growth: Growth, silent_clients: SilentClients, peer: Peer, size
         for before, count in pairwise((0, *growth.counts(size))):
             silent = stack.enter_context(Generator())
             silent.open(list(silent_clients(peer, before, count)), deadline_s=_OPEN_DEADLINE_S)
+            at_rest = measure_at_rest(peer, size)
+            outcome.figures[f"rest_{count}_ms"] = at_rest * 1e3
             for window, measured in _with_each_window(peer, busy, rooms, size):
                 outcome.take(f"{count}_w{window}", measured)
-                costs[window][count] = _us(measured, measured.run.sent)
+                costs[window][count] = cost_us(measured, measured.run.sent, at_rest)
     for window in _WINDOWS:
         outcome.figures |= growth.fit(costs[window], window)
     return outcome
@@ -175,9 +186,15 @@ def _with_each_window(peer: Peer, generator: Generator, rooms: Rooms, size: Size
         yield window, measure_for(peer, generator, publishers, size)
 
 
-def _us(measured: Measured, count: int) -> float:
-    """Return the server's CPU time for each, in microseconds; at least a tick of the system's clock in all."""
-    return max(measured.cpu_seconds, 1e-2) / max(count, 1) * 1e6
+def cost_us(measured: Measured, count: int, at_rest: float = 0.0) -> float:
+    """Return the server's CPU time for each, in microseconds; at least a tick of the system's clock in all.
+
+    Args:
+        measured: What it took.
+        count: For how many.
+        at_rest: CPU seconds a second that it takes anyway.
+    """
+    return max(measured.cpu_seconds - at_rest * measured.run.seconds, 1e-2) / max(count, 1) * 1e6
 
 
 def _scenario(growth: Growth, title: str, measure: Callable[[Peer, Size], Outcome]) -> Scenario:
