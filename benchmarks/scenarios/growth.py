@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import statistics
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -27,6 +28,8 @@ _BUSY_ROOMS: Final = 10
 _BUSY_MEMBERS: Final = 10
 _WINDOWS: Final = (1, 16)
 _OPEN_DEADLINE_S: Final = 900.0
+# After so many connections and joins, services look for cycles among all that is new; two such times are over then.
+_SETTLES_S: Final = 10.0
 # Clients that are silent have numbers that no busy one has.
 _FIRST_SILENT: Final = 2_000_000
 
@@ -157,6 +160,7 @@ def _with_silent(growth: Growth, silent_clients: SilentClients, peer: Peer, size
         for before, count in pairwise((0, *growth.counts(size))):
             silent = stack.enter_context(Generator())
             silent.open(list(silent_clients(peer, before, count)), deadline_s=_OPEN_DEADLINE_S)
+            time.sleep(0 if size.small else _SETTLES_S)
             at_rest = measure_at_rest(peer, size)
             outcome.figures[f"rest_{count}_ms"] = at_rest * 1e3
             for window, measured in _with_each_window(peer, busy, rooms, size):
