@@ -30,6 +30,8 @@ _WINDOWS: Final = (1, 16)
 _OPEN_DEADLINE_S: Final = 900.0
 # After so many connections and joins, services look for cycles among all that is new; two such times are over then.
 _SETTLES_S: Final = 10.0
+# Measurements at each size; their median counts.
+_REPEATS: Final = 3
 # Clients that are silent have numbers that no busy one has.
 _FIRST_SILENT: Final = 2_000_000
 
@@ -134,25 +136,43 @@ def slope(costs: Mapping[int, float]) -> float:
     return statistics.linear_regression(sizes, [math.log(cost) for cost in costs.values()]).slope
 
 
+class _Costs:
+    """What was measured at each size, with each number of messages under way."""
+
+    def __init__(self) -> None:
+        self._us: dict[int, dict[int, list[float]]] = {window: {} for window in _WINDOWS}
+
+    def add(self, outcome: Outcome, window: int, count: int, measured: Measured, us: float) -> None:
+        """Note a measurement, and its details in the outcome."""
+        taken = self._us[window].setdefault(count, [])
+        taken.append(us)
+        outcome.take(f"{count}_w{window}_{len(taken)}", measured)
+
+    def fit(self, growth: Growth) -> dict[str, float]:
+        """Return the figures of the medians at each size."""
+        figures: dict[str, float] = {}
+        for window, taken in self._us.items():
+            figures |= growth.fit({count: statistics.median(us) for count, us in taken.items()}, window)
+        return figures
+
+
 def _with_members(peer: Peer, size: Size) -> Outcome:
     outcome = Outcome()
-    costs: dict[int, dict[int, float]] = {window: {} for window in _WINDOWS}
+    costs = _Costs()
     for group, count in enumerate(MEMBERS.counts(size)):
         rooms = fill(peer, 1, count, group)
         with Generator() as generator:
             generator.open(rooms.clients, deadline_s=_OPEN_DEADLINE_S)
             for window, measured in _with_each_window(peer, generator, rooms, size):
-                outcome.take(f"{count}_w{window}", measured)
-                costs[window][count] = cost_us(measured, measured.run.received)
-    for window in _WINDOWS:
-        outcome.figures |= MEMBERS.fit(costs[window], window)
+                costs.add(outcome, window, count, measured, cost_us(measured, measured.run.received))
+    outcome.figures |= costs.fit(MEMBERS)
     return outcome
 
 
 def _with_silent(growth: Growth, silent_clients: SilentClients, peer: Peer, size: Size) -> Outcome:
     """Measure the same few busy rooms beside more and more that is silent."""
     outcome = Outcome()
-    costs: dict[int, dict[int, float]] = {window: {} for window in _WINDOWS}
+    costs = _Costs()
     rooms = fill(peer, _BUSY_ROOMS, _BUSY_MEMBERS)
     with ExitStack() as stack:
         busy = stack.enter_context(Generator())
@@ -164,10 +184,8 @@ def _with_silent(growth: Growth, silent_clients: SilentClients, peer: Peer, size
             at_rest = measure_at_rest(peer, size)
             outcome.figures[f"rest_{count}_ms"] = at_rest * 1e3
             for window, measured in _with_each_window(peer, busy, rooms, size):
-                outcome.take(f"{count}_w{window}", measured)
-                costs[window][count] = cost_us(measured, measured.run.sent, at_rest)
-    for window in _WINDOWS:
-        outcome.figures |= growth.fit(costs[window], window)
+                costs.add(outcome, window, count, measured, cost_us(measured, measured.run.sent, at_rest))
+    outcome.figures |= costs.fit(growth)
     return outcome
 
 
@@ -185,7 +203,8 @@ def _in_channels(peer: Peer, before: int, count: int) -> Iterator[Client]:
 
 
 def _with_each_window(peer: Peer, generator: Generator, rooms: Rooms, size: Size) -> Iterator[tuple[int, Measured]]:
-    for window in _WINDOWS:
+    """Measure with few and with many messages under way, in turn and several times."""
+    for window in _WINDOWS * (1 if size.small else _REPEATS):
         publishers = [replace(publisher, window=window) for publisher in rooms.publishers]
         yield window, measure_for(peer, generator, publishers, size)
 
