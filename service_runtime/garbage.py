@@ -4,7 +4,7 @@ Most of what a service holds are objects that live as long as a connection or a 
 cycles. CPython looks at all of them for cycles whenever their number has grown by a quarter: while clients connect that took
 half of an edge's CPU time, in pauses that grew with the number of connections. So what is there at the start is not looked at,
 young objects are looked at once, those that became old since are looked at together now and then, and what survives that is
-spared too. All objects are looked at seldom: that stops a large process for a second and more.
+spared too. All objects are looked at seldom: that stops a large process for a part of a second.
 """
 
 from __future__ import annotations
