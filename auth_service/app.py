@@ -6,19 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
-from tidewire.auth.v1 import admin_pb2, admin_pb2_grpc, auth_pb2, auth_pb2_grpc
-from tidewire.envoy.v3 import external_auth_pb2, external_auth_pb2_grpc
+from tidewire.auth.v1 import admin_pb2, auth_pb2
+from tidewire.envoy.v3 import external_auth_pb2
 
 from auth_service.adapters import metrics
-from auth_service.adapters.grpc_api.admin import KeyAdminServicer
-from auth_service.adapters.grpc_api.caller import Callers
-from auth_service.adapters.grpc_api.ext_authz import ExtAuthzServicer
-from auth_service.adapters.grpc_api.verification import AuthServicer
-from auth_service.adapters.http_api.caller import HttpCallers
-from auth_service.adapters.http_api.forward_auth import ForwardAuth
-from auth_service.adapters.http_api.introspection import Introspection
+from auth_service.adapters.debug_access import DebugAccess
+from auth_service.adapters.debug_listings import auth_listings
 from auth_service.adapters.http_api.server import HttpServer
-from auth_service.adapters.http_api.verification import Verification
 from auth_service.adapters.peppers import file as pepper_file
 from auth_service.adapters.peppers.rotation import PepperRotation
 from auth_service.adapters.store_cached import CachedKeyStore
@@ -35,14 +29,17 @@ from auth_service.core.ports import KeyStore, UseCharger, now_ms
 from auth_service.core.quick_verdicts import DIGEST_KEY_BYTES, QuickVerdicts
 from auth_service.core.throttle import Throttle
 from auth_service.core.verifier import Hooks, Verifier
+from auth_service.listeners import listeners
 from auth_service.settings import AuthSettings
 from service_runtime.clock import SystemClock
+from service_runtime.debugging.admin_server import serve_debugging
 from service_runtime.grpc_server import GrpcServer
 from service_runtime.logs import get_logger
 from service_runtime.metrics import serve_metrics
 from service_runtime.process import announce_ready
 from service_runtime.tasks import end_tasks
-from service_runtime.tls_http import server_ssl_context
+from service_runtime.tracing.grpc_calls import server_interceptors
+from service_runtime.tracing.tracing import open_tracing
 
 SERVICE: Final = "auth"
 SERVICE_NAMES: Final = (
@@ -68,14 +65,14 @@ async def serve(settings: AuthSettings, stop: asyncio.Event) -> None:
         AuthError: it cannot or must not start.
         PortTakenError: another process listens on its port.
     """
-    grace_s = settings.shutdown_grace_s
+    grace_s, clock = settings.shutdown_grace_s, SystemClock()
     # What is stopped is named as soon as it is made, so that a start that fails midway (a port is taken) ends cleanly.
     async with opened(settings) as (store, peppers), AsyncExitStack() as ending:
         named_keys = await _development_keys(settings, store, peppers)
         cached = CachedKeyStore(store, settings.record_cache_size)
         hub = WatchHub(
             cached,
-            SystemClock(),
+            clock,
             checkpoint_s=settings.watch_checkpoint_s,
             poll_s=min(REDIS_POLL_S, settings.watch_checkpoint_s) if settings.redis_address is not None else None,
             queue_size=settings.watch_queue_size,
@@ -88,10 +85,17 @@ async def serve(settings: AuthSettings, stop: asyncio.Event) -> None:
         ending.push_async_callback(uses.close)
         rotation = PepperRotation(cached, peppers.current)
         ending.push_async_callback(rotation.close, grace_s)
-        server, http = _servers(settings, cached, uses, peppers, hub, named_keys, rotation)
+        verifier = _verifier(settings, cached, uses, peppers, hub, named_keys, rotation)
+        tracing = open_tracing(SERVICE, settings, metrics.TRACES_LEFT_OUT.inc)
+        if tracing is not None:
+            ending.push_async_callback(asyncio.to_thread, tracing.close)
+        administration = Administration(cached, peppers, clock, secrets.randbelow)
+        interceptors = (metrics.RPCS, *server_interceptors(tracing))
+        server, http = listeners(settings, verifier, administration, uses, hub, interceptors)
+        facts = await serve_debugging(settings, DebugAccess(verifier), auth_listings(hub, clock), ending)
         exporter = serve_metrics(settings.metrics_port, lambda: server.serving, host=settings.metrics_host)
-        facts = {"metrics_port": exporter.port} if exporter else {}
         if exporter:
+            facts["metrics_port"] = exporter.port
             ending.callback(exporter.stop)
         ending.push_async_callback(_end_calls, hub, server, http, grace_s)
         port = await server.start(SERVICE_NAMES)
@@ -235,7 +239,7 @@ def _throttle(settings: AuthSettings) -> Throttle:
     return throttle
 
 
-def _servers(
+def _verifier(
     settings: AuthSettings,
     store: CachedKeyStore,
     uses: UseCharger,
@@ -243,14 +247,13 @@ def _servers(
     hub: WatchHub,
     named_keys: dict[str, str],
     rotation: PepperRotation,
-) -> tuple[GrpcServer, HttpServer | None]:
-    clock = SystemClock()
-    verifier = Verifier(
+) -> Verifier:
+    return Verifier(
         store,
         uses,
         _throttle(settings),
         peppers,
-        clock,
+        SystemClock(),
         ttl_ms=int(settings.verdict_cache_ttl_s * 1000),
         seen_revision=hub.seen_revision,
         named_keys=named_keys,
@@ -258,32 +261,6 @@ def _servers(
         quick=QuickVerdicts(
             store.recall, size=settings.record_cache_size, digest_key=secrets.token_bytes(DIGEST_KEY_BYTES)
         ),
-    )
-    callers = Callers(verifier, settings.service_token_value(), settings.callers_by_certificate)
-    administration = Administration(store, peppers, clock, secrets.randbelow)
-    server = GrpcServer(settings, host=settings.host, port=settings.port, interceptors=(metrics.RPCS,))
-    auth_pb2_grpc.add_AuthServiceServicer_to_server(AuthServicer(callers, verifier, hub), server.server)
-    admin_pb2_grpc.add_KeyAdminServiceServicer_to_server(
-        KeyAdminServicer(callers, administration, uses, hub), server.server
-    )
-    external_auth_pb2_grpc.add_AuthorizationServicer_to_server(ExtAuthzServicer(callers, verifier), server.server)
-    return server, _http_server(settings, callers, verifier) if settings.http_port >= 0 else None
-
-
-def _http_server(settings: AuthSettings, callers: Callers, verifier: Verifier) -> HttpServer:
-    http_callers = HttpCallers(callers, settings.trusted_networks)
-    endpoints = (
-        ForwardAuth(http_callers, verifier),
-        Introspection(http_callers, verifier),
-        Verification(http_callers, verifier),
-    )
-    return HttpServer(
-        [route for endpoint in endpoints for route in endpoint.routes()],
-        host=settings.http_host,
-        port=settings.http_port,
-        tls=server_ssl_context(settings),
-        deadline_s=settings.http_deadline_s,
-        grace_s=settings.shutdown_grace_s,
     )
 
 

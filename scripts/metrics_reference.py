@@ -17,7 +17,9 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from auth_service.adapters import metrics as auth_metrics
 from scripts.environment import ROOT
 from service_runtime.loop_lag import LoopLag
+from service_runtime.metrics import Tally
 from service_runtime.rpc_metrics import RpcMetrics
+from service_runtime.tracing.tracing import LEFT_OUT
 from session_service.adapters.metrics_prometheus import ClusterMetrics, EngineMetrics, StreamMetrics
 from tidewire_client.verifier import KeyVerifier
 from tidewire_client.verifier_metrics import VerifierCollector
@@ -128,6 +130,7 @@ def _session_registry(verifier: KeyVerifier) -> CollectorRegistry:
         make(registry)
     LoopLag("tidewire_session", registry)
     RpcMetrics("tidewire_session", registry)
+    Tally("tidewire_session_traces_left_out", LEFT_OUT, registry)
     registry.register(VerifierCollector("tidewire_session_verifier", verifier))
     return registry
 

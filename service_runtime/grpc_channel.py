@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import grpc
@@ -35,7 +35,13 @@ ClientTls = grpc.ChannelCredentials | TlsFiles
 """How a client speaks TLS: with fixed credentials, or with files that are read again when they change."""
 
 
-def open_channel(target: str, tls: ClientTls | None = None, *, only_serving: bool = False) -> grpc.aio.Channel:
+def open_channel(
+    target: str,
+    tls: ClientTls | None = None,
+    *,
+    only_serving: bool = False,
+    interceptors: Sequence[grpc.aio.ClientInterceptor] = (),
+) -> grpc.aio.Channel:
     """Open a channel; it connects when it is first used. Calls go to all servers of the target in turn.
 
     Args:
@@ -45,16 +51,21 @@ def open_channel(target: str, tls: ClientTls | None = None, *, only_serving: boo
         only_serving: Begin calls only at servers that say they are serving (`grpc.health.v1`), and fail them as unavailable
             where none does; calls under way go on. For calls that stay long at one server. A short one does better
             without: it is answered by the server itself, which knows if anything was done, and repeated at the next one.
+        interceptors: Run for each call, in order.
 
     Raises:
         TlsFilesError: The files cannot be used.
     """
     options = (*_OPTIONS, ("grpc.service_config", json.dumps(_OF_SERVING if only_serving else _BALANCED)))
     if tls is None:
-        return grpc.aio.insecure_channel(target, options=options)
+        return grpc.aio.insecure_channel(target, options=options, interceptors=interceptors)
+
+    def secure(credentials: grpc.ChannelCredentials) -> grpc.aio.Channel:
+        return grpc.aio.secure_channel(target, credentials, options=options, interceptors=interceptors)
+
     if isinstance(tls, TlsFiles):
-        return ReloadingChannel(tls, lambda content: grpc.aio.secure_channel(target, _shown(content), options=options))
-    return grpc.aio.secure_channel(target, tls, options=options)
+        return ReloadingChannel(tls, lambda content: secure(_shown(content)))
+    return secure(tls)
 
 
 def _shown(content: TlsContent) -> grpc.ChannelCredentials:

@@ -59,6 +59,32 @@ class ServiceSettings(BaseSettings):
         le=65535,
         description="Port for /metrics (Prometheus), /ready and /health over plain HTTP; -1: none, 0: any free one",
     )
+    admin_host: str = Field("127.0.0.1", description="Address to listen on for /debug; 0.0.0.0 for all")
+    admin_port: int = Field(
+        -1,
+        ge=-1,
+        le=65535,
+        description="Port for /debug (connections, channels, tasks, CPU profile), behind an API key with admin:debug, over TLS"
+        " if tls_cert_file is set; -1: none, 0: any free one",
+    )
+    trace_ratio: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Part of clients' frames and of calls that is traced, if they belong to no trace yet; 0: nothing is traced,"
+        " whoever asks for it. Needs the extra otel",
+    )
+    trace_max_per_second: int = Field(
+        100,
+        ge=1,
+        description="Frames and calls that are begun to be traced at most, those included that clients ask to be traced",
+        json_schema_extra={"unit": "per second"},
+    )
+    trace_endpoint: str = Field(
+        "http://127.0.0.1:4317",
+        pattern=r"^https?://[^/]+/?$",
+        description="Collector of traces, OTLP over gRPC; https:// for TLS",
+    )
     shutdown_grace_s: float = Field(
         3.0, ge=0, description="Time to finish work at the end", json_schema_extra={"unit": "seconds"}
     )
@@ -74,6 +100,8 @@ class ServiceSettings(BaseSettings):
             raise ValueError(
                 f"service_token must be set in production mode, to at least {MIN_SERVICE_TOKEN_LENGTH} characters"
             )
+        if self.admin_port > 0 and self.admin_port in (self.metrics_port, getattr(self, "port", None)):
+            raise ValueError("admin_port must be a port of its own")
         if (self.tls_cert_file is None) != (self.tls_key_file is None):
             raise ValueError("tls_cert_file and tls_key_file go together")
         if self.tls_client_auth and (self.tls_ca_file is None or self.tls_cert_file is None):

@@ -6,44 +6,52 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import Any, Final
 
 from prometheus_client import REGISTRY
 from tidewire.session.v1 import session_pb2, session_pb2_grpc, threads_pb2, threads_pb2_grpc
 
 from service_runtime.clock import SystemClock
+from service_runtime.debugging.admin_server import serve_debugging
 from service_runtime.grpc_server import GrpcServer
 from service_runtime.logs import get_logger
 from service_runtime.loop_lag import LoopLag
-from service_runtime.metrics import serve_metrics
+from service_runtime.metrics import Tally, serve_metrics
 from service_runtime.process import announce_ready
 from service_runtime.redis_address import RedisAddress
 from service_runtime.rpc_metrics import RpcMetrics
 from service_runtime.tasks import end_tasks
 from service_runtime.tls import client_tls
+from service_runtime.tracing.grpc_calls import client_interceptors, server_interceptors
+from service_runtime.tracing.tracing import LEFT_OUT, open_tracing
 from session_service.adapters.channel_queries import ChannelQueries
 from session_service.adapters.cluster_local import LocalCluster
 from session_service.adapters.cluster_redis.cluster import SharedCluster
+from session_service.adapters.debug_listings import session_listings
 from session_service.adapters.edge_stream.commands import EdgeCommands
 from session_service.adapters.edge_stream.outbox import EdgeOutbox
 from session_service.adapters.edge_stream.queries import EdgeQueries
+from session_service.adapters.edge_stream.replies import EdgeReplies
 from session_service.adapters.edge_stream.servicer import SERVICE_NAME, EdgeStreamServicer
 from session_service.adapters.engine_redis.engine import RedisEngine
 from session_service.adapters.engine_sqlite.engine import SqliteEngine
 from session_service.adapters.engine_sqlite.ops import WriterSettings
 from session_service.adapters.engine_watch import EngineWatch
 from session_service.adapters.grpc_caller import Callers
+from session_service.adapters.grpc_codec import framed_delivery
 from session_service.adapters.grpc_sessions import SessionServicer
 from session_service.adapters.grpc_threads import ThreadServicer
 from session_service.adapters.live_channels import LiveChannels
 from session_service.adapters.metrics_prometheus import ClusterMetrics, EngineMetrics, StreamMetrics
 from session_service.adapters.publishing import Publisher
 from session_service.adapters.redis_access.commands import RedisSettings
+from session_service.adapters.tracing import TracedAppends, TracedDeliveries, TracedEdgeCommands, TracedReplies
 from session_service.core.hub import Hub
 from session_service.core.ports import Cluster, Engine
 from session_service.core.ring import RingBudget
 from session_service.core.sessions import Edge
 from session_service.settings import SessionSettings
+from tidewire_client.debug_access import DebugAccess
 from tidewire_client.verifier import KeyVerifier
 from tidewire_client.verifier_metrics import VerifierCollector
 
@@ -76,6 +84,10 @@ class SessionServer:
     def __init__(self, settings: SessionSettings) -> None:
         self._settings = settings
         self._metrics = StreamMetrics(REGISTRY)
+        self._tracing = open_tracing(
+            SERVICE, settings, Tally("tidewire_session_traces_left_out", LEFT_OUT, REGISTRY).inc
+        )
+        deliveries = None if self._tracing is None else TracedDeliveries(self._tracing)
         self._loop_lag = LoopLag("tidewire_session", REGISTRY)
         hub = Hub(
             RingBudget(settings.ring_messages, settings.ring_bytes, settings.rings_total_bytes),
@@ -92,17 +104,21 @@ class SessionServer:
             edge_grace_s=settings.edge_grace_s,
             linger_s=settings.channel_linger_s,
             max_channels=settings.max_active_channels,
+            framed_delivery=framed_delivery if deliveries is None else deliveries.framed,
         )
         self._watch = EngineWatch(
             self._live, self._engine, self._metrics, new_id, patience_s=settings.canary_patience_s
         )
-        self._publisher = Publisher(self._engine, settings.max_message_bytes)
+        name = "sqlite" if settings.redis_address is None else "redis"
+        appender = self._engine if deliveries is None else TracedAppends(self._engine, deliveries, name)
+        self._publisher = Publisher(appender, settings.max_message_bytes)
         self._queries = ChannelQueries(self._engine, self._cluster)
         self._verifier = KeyVerifier(
             settings.auth_target,
             service_token=settings.service_token_value(),
             credentials=client_tls(settings),
             deadline_s=settings.auth_deadline_s,
+            interceptors=client_interceptors(self._tracing),
         )
         REGISTRY.register(VerifierCollector("tidewire_session_verifier", self._verifier))
         self._callers = Callers(self._verifier, settings.service_token_value(), settings.service_certificates)
@@ -118,16 +134,23 @@ class SessionServer:
         self._server = self._make_server()
 
     def _commands_of(self, edge: Edge, outbox: EdgeOutbox) -> EdgeCommands:
-        return EdgeCommands(
-            self._live, self._publisher, EdgeQueries(self._queries), edge, outbox, self._metrics, new_id
-        )
+        parts: dict[str, Any] = {
+            "live": self._live,
+            "publisher": self._publisher,
+            "queries": EdgeQueries(self._queries),
+            "edge": edge,
+            "new_id": new_id,
+        }
+        if self._tracing is None:
+            return EdgeCommands(replies=EdgeReplies(outbox, self._metrics), **parts)
+        return TracedEdgeCommands(self._tracing, TracedReplies(outbox, self._metrics), **parts)
 
     def _make_server(self) -> GrpcServer:
         server = GrpcServer(
             self._settings,
             host=self._settings.host,
             port=self._settings.port,
-            interceptors=(RpcMetrics("tidewire_session", REGISTRY),),
+            interceptors=(RpcMetrics("tidewire_session", REGISTRY), *server_interceptors(self._tracing)),
         )
         server.server.add_generic_rpc_handlers((self._edges.handler(),))
         session_pb2_grpc.add_SessionServiceServicer_to_server(
@@ -146,11 +169,13 @@ class SessionServer:
             PortTakenError: another process listens on the port.
         """
         async with self._running(), contextlib.AsyncExitStack() as ending:
+            admission, listings = DebugAccess(self._verifier), session_listings(self._live.hub, self._edges)
+            facts = await serve_debugging(self._settings, admission, listings, ending)
             exporter = serve_metrics(
                 self._settings.metrics_port, lambda: self._server.serving, host=self._settings.metrics_host
             )
-            facts = {"metrics_port": exporter.port} if exporter else {}
             if exporter:
+                facts["metrics_port"] = exporter.port
                 ending.callback(exporter.stop)
             ending.push_async_callback(self._end_calls)
             port = await self._server.start(SERVICE_NAMES)
@@ -181,6 +206,8 @@ class SessionServer:
             await self._verifier.close()
             await self._cluster.close()
             await self._engine.close()
+            if self._tracing is not None:
+                await asyncio.to_thread(self._tracing.close)
 
     async def _prove_engine(self) -> None:
         """Report this process as serving only while a canary comes back through the store (`design.md`, decision 9)."""

@@ -7,7 +7,7 @@ deadline; any other is sent once, over a connection that stands, and its error s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, Self, TypeVar
 
 import grpc
@@ -45,6 +45,7 @@ class ServiceCalls:
         credentials: For TLS: fixed ones, or `TlsFiles`, which are read again when they change; None: plain text.
         deadline_s: For each call, repeats included, in seconds.
         attempt_s: For each attempt of a repeatable call, in seconds.
+        interceptors: Run for each call, in order.
     """
 
     def __init__(
@@ -56,8 +57,9 @@ class ServiceCalls:
         credentials: ClientTls | None,
         deadline_s: float,
         attempt_s: float,
+        interceptors: Sequence[grpc.aio.ClientInterceptor] = (),
     ) -> None:
-        self.channel = open_channel(target, credentials)
+        self.channel = open_channel(target, credentials, interceptors=interceptors)
         self._service = service
         self._metadata = bearer(token) if token else ()
         self._deadline_s = deadline_s

@@ -10,6 +10,7 @@ import grpc
 from tidewire.auth.v1 import auth_pb2
 
 from service_runtime.tasks import end_tasks
+from service_runtime.tracing.work import forget_current_work
 from tidewire_client.errors import ServiceUnavailable
 from tidewire_client.verdict import Verdict, verdict_of
 from tidewire_client.verifier_stats import VerifierStats
@@ -56,6 +57,8 @@ class VerificationBatches:
         while self._queue:
             batch, self._queue = self._queue[:MAX_BATCH], self._queue[MAX_BATCH:]
             await self._run_batch(batch)
+            # It began with the work of whoever asked first; what comes now is others'.
+            forget_current_work()
 
     async def _run_batch(self, batch: list[Asked]) -> None:
         self._stats.calls += 1

@@ -12,7 +12,7 @@ import functools
 import hashlib
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Any, Final
 
 import grpc
@@ -55,6 +55,7 @@ class KeyVerifier:
         on_resync: Called when changes up to a revision, which it is given, may have been missed.
         now: Returns seconds since the Unix epoch.
         monotonic: Returns seconds of a clock that never goes back.
+        interceptors: Run for each call, in order.
     """
 
     def __init__(
@@ -71,9 +72,10 @@ class KeyVerifier:
         on_resync: Callable[[int], None] | None = None,
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
+        interceptors: Sequence[grpc.aio.ClientInterceptor] = (),
     ) -> None:
         self.stats = VerifierStats()
-        self._open = functools.partial(open_channel, auth_target, credentials)
+        self._open = functools.partial(open_channel, auth_target, credentials, interceptors=interceptors)
         self._channel = self._open()
         self._stub = auth_pb2_grpc.AuthServiceStub(self._channel)
         self._retiring: set[asyncio.Task[None]] = set()

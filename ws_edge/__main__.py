@@ -44,7 +44,7 @@ async def _serve_by_workers(settings: EdgeSettings, arguments: Sequence[str], st
         settings.workers,
         settings.host,
         settings.port,
-        settings.metrics_port,
+        {"metrics-port": settings.metrics_port, "admin-port": settings.admin_port},
         settings.drain_wait_s + settings.drain_s,
     )
     async with running_workers(plan) as (port, workers):

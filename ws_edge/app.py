@@ -14,14 +14,19 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from prometheus_client import CollectorRegistry
 
+from service_runtime.debugging.admin_server import serve_debugging
 from service_runtime.grpc_channel import open_channel
 from service_runtime.http_logs import quiet_about_content
 from service_runtime.logs import get_logger
 from service_runtime.loop_lag import LoopLag
+from service_runtime.metrics import Tally
 from service_runtime.process import announce_ready
 from service_runtime.tasks import end_tasks
 from service_runtime.tls import client_tls
 from service_runtime.tls_http import reloading_context
+from service_runtime.tracing.grpc_calls import client_interceptors
+from service_runtime.tracing.tracing import LEFT_OUT, open_tracing, ticks_outside_work
+from tidewire_client.debug_access import DebugAccess
 from tidewire_client.retry import backoff_s
 from tidewire_client.verifier import KeyVerifier
 from tidewire_client.verifier_metrics import VerifierCollector
@@ -29,8 +34,8 @@ from ws_edge.adapters.canary import Canary
 from ws_edge.adapters.client_address import ClientAddresses
 from ws_edge.adapters.client_socket import SocketParts
 from ws_edge.adapters.connection_log import log_close, log_defect
+from ws_edge.adapters.debug_listings import edge_listings
 from ws_edge.adapters.edge_listener import EdgeListener
-from ws_edge.adapters.grpc_session_stream import SessionStream
 from ws_edge.adapters.grpc_threads import ThreadsClient
 from ws_edge.adapters.heartbeats import Heartbeats
 from ws_edge.adapters.http_operations import Operations
@@ -38,6 +43,7 @@ from ws_edge.adapters.http_origin import OriginPolicy
 from ws_edge.adapters.http_page import Page
 from ws_edge.adapters.http_sites import listen, listen_behind_proxy
 from ws_edge.adapters.http_threads import ThreadsApi
+from ws_edge.adapters.http_tracing import traced_requests
 from ws_edge.adapters.http_websocket import WebSocketEndpoint
 from ws_edge.adapters.key_watcher import KeyWatcher
 from ws_edge.adapters.keys_client import VerifiedKeys
@@ -46,7 +52,8 @@ from ws_edge.adapters.metrics_prometheus import EdgeCollector, EdgeTimes, new_re
 from ws_edge.adapters.metrics_worker import WorkerLabel
 from ws_edge.adapters.proxy_protocol import ProxiedHandler
 from ws_edge.adapters.timed_ticks import timed
-from ws_edge.core.gateway import Gateway
+from ws_edge.adapters.traced_gateway import TracedGateway, make_gateway
+from ws_edge.adapters.traced_stream import make_stream
 from ws_edge.core.limits import ConnectionLimits
 from ws_edge.settings import EdgeSettings
 
@@ -88,9 +95,14 @@ class Edge:
         times = EdgeTimes(self._registry)
         tls = client_tls(settings)
         token = settings.service_token_value()
+        self._tracing = open_tracing(
+            "edge", settings, Tally("tidewire_edge_traces_left_out", LEFT_OUT, self._registry).inc
+        )
+        traced_calls = client_interceptors(self._tracing)
         # A stream stays where it is while its session service cannot serve for a moment; it is attached only to one that can.
         self._channel = open_channel(settings.session_target, tls, only_serving=True)
-        self._stream = SessionStream(
+        self._stream = make_stream(
+            self._tracing,
             self._channel,
             service_token=token,
             edge_id=new_id(),
@@ -108,15 +120,19 @@ class Edge:
             outage_grace_s=settings.auth_outage_grace_s,
             on_change=self._watcher.key_changed,
             on_resync=self._watcher.resync,
+            interceptors=traced_calls,
         )
         clock, loop = SystemClock(), asyncio.get_running_loop()
+        self._clock = clock
         keys = VerifiedKeys(self._verifier)
-        self._gateway = Gateway(
+        call_soon = loop.call_soon if self._tracing is None else ticks_outside_work(loop)
+        self._gateway = make_gateway(
+            self._tracing,
             keys=keys,
             link=self._stream.commands,
             clock=clock,
-            call_soon=loop.call_soon,
-            flush_soon=timed(loop.call_soon, times.flush.observe),
+            call_soon=call_soon,
+            flush_soon=timed(call_soon, times.flush.observe),
             random=random.random,
             new_id=new_id,
             limits=_limits(settings),
@@ -136,7 +152,11 @@ class Edge:
         self._registry.register(EdgeCollector(self._gateway, self._stream, self._canary))
         self._registry.register(VerifierCollector("tidewire_edge_verifier", self._verifier))
         self._threads = ThreadsClient(
-            settings.session_target, tls, service_token=token, deadline_s=settings.session_deadline_s
+            settings.session_target,
+            tls,
+            service_token=token,
+            deadline_s=settings.session_deadline_s,
+            interceptors=traced_calls,
         )
         self._heartbeats = Heartbeats(settings.heartbeat_s)
         self._closes = LingeringCloses()
@@ -149,7 +169,8 @@ class Edge:
         """Serve until `stop` is set, then drain."""
         settings = self._settings
         async with self._running(), contextlib.AsyncExitStack() as ending:
-            facts = {}
+            admission, listings = DebugAccess(self._verifier), edge_listings(self._gateway, self._clock)
+            facts = await serve_debugging(settings, admission, listings, ending)
             if settings.metrics_port >= 0:
                 watched = await self._runner(self._operations.routes(), ending)
                 facts["metrics_port"] = await listen(watched, settings.metrics_host, settings.metrics_port)
@@ -168,6 +189,8 @@ class Edge:
         await self._verifier.close()
         await self._channel.close()
         await self._threads.close()
+        if self._tracing is not None:
+            await asyncio.to_thread(self._tracing.close)
 
     @contextlib.asynccontextmanager
     async def _running(self) -> AsyncIterator[None]:
@@ -188,7 +211,10 @@ class Edge:
             await self.close()
 
     async def _runner(self, routes: Iterable[web.AbstractRouteDef], ending: contextlib.AsyncExitStack) -> web.AppRunner:
-        application = web.Application(middlewares=[self._origins.cors], client_max_size=self._settings.max_frame_bytes)
+        traced = [] if self._tracing is None else [traced_requests(self._tracing)]
+        application = web.Application(
+            middlewares=[*traced, self._origins.cors], client_max_size=self._settings.max_frame_bytes
+        )
         application.add_routes(routes)
         runner = web.AppRunner(application, access_log=None, logger=_http_log(), shutdown_timeout=1.0)
         await runner.setup()
@@ -227,7 +253,8 @@ class Edge:
             max_frame_bytes=settings.max_frame_bytes,
             auth_timeout_s=settings.auth_timeout_s,
         )
-        endpoint = WebSocketEndpoint(parts, self._origins, self._addresses)
+        adopt = self._gateway.adopt if isinstance(self._gateway, TracedGateway) else None
+        endpoint = WebSocketEndpoint(parts, self._origins, self._addresses, adopt)
         yield from self._operations.routes()
         yield from Page.packaged().routes()
         yield web.get("/client_{client_id}", endpoint.plain, allow_head=False)

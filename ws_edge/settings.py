@@ -53,7 +53,7 @@ class EdgeSettings(ServiceSettings):
         ge=1,
         le=64,
         description="Processes that share the port; each is an edge of its own, with its own label in the metrics, which are"
-        " on metrics_port and the ports behind it",
+        " on metrics_port and the ports behind it, as those of admin_port are",
         json_schema_extra=_unit("processes"),
     )
     worker: int = Field(
@@ -170,6 +170,8 @@ class EdgeSettings(ServiceSettings):
             raise ValueError("public_tls_cert_file and public_tls_key_file go together")
         if self.metrics_port > 0 and self.metrics_port + self.workers > MAX_PORT + 1:
             raise ValueError("metrics_port leaves no ports for all workers")
+        if self.admin_port > 0 and self.admin_port + self.workers > MAX_PORT + 1:
+            raise ValueError("admin_port leaves no ports for all workers")
         if self.mode == "production" and self.debug_endpoint:
             raise ValueError("debug_endpoint must be off in production mode")
         return self

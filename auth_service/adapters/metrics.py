@@ -6,8 +6,9 @@ from prometheus_client import REGISTRY, Counter, Gauge
 
 from auth_service.core.verification import VerdictCode
 from service_runtime.loop_lag import LoopLag
-from service_runtime.metrics import SECONDS, Spread
+from service_runtime.metrics import SECONDS, Spread, Tally
 from service_runtime.rpc_metrics import RpcMetrics
+from service_runtime.tracing.tracing import LEFT_OUT
 
 VERDICTS: Final = Counter("tidewire_auth_verdicts", "Verdicts given, by code", ["code"])
 RPC_FAULTS: Final = Counter("tidewire_auth_rpc_faults", "Calls ended with a fault, by reason", ["reason"])
@@ -37,6 +38,7 @@ REHASHES: Final = Counter(
 HTTP_REQUESTS: Final = Counter(
     "tidewire_auth_http_requests", "Requests answered over HTTP, by endpoint and status", ["endpoint", "status"]
 )
+TRACES_LEFT_OUT: Final = Tally("tidewire_auth_traces_left_out", LEFT_OUT, REGISTRY)
 RPCS: Final = RpcMetrics("tidewire_auth", REGISTRY)
 LOOP_LAG: Final = LoopLag("tidewire_auth", REGISTRY)
 

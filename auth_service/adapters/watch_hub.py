@@ -7,6 +7,7 @@ that watchers notice.
 """
 
 import asyncio
+import itertools
 from collections import deque
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
@@ -50,15 +51,24 @@ class Watcher:
 
     Args:
         size: changes that may wait; with one more, the watcher is lost.
+        actor: who watches, as the audit log names callers.
+        since_s: when it came, in seconds of a clock that never goes back.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, actor: str = "", since_s: float = 0.0) -> None:
+        self.actor = actor
+        self.since_s = since_s
         self._size = size
         self._changes: deque[Change] = deque()
         self._reached: Reached | None = None
         self._end: Lost | None = None
         self._ended = False
         self._news = asyncio.Event()
+
+    @property
+    def waiting(self) -> int:
+        """Changes that were not taken yet."""
+        return len(self._changes)
 
     def tell(self, change: Change) -> None:
         """Queue a change."""
@@ -104,6 +114,9 @@ class Watcher:
 class WatchHub:
     """Reads the change log and tells watchers.
 
+    Attributes:
+        watchers: the streams that are open, by numbers that grow.
+
     Args:
         store: whose log is read, and whose cache is kept true.
         clock: the present moment.
@@ -133,7 +146,8 @@ class WatchHub:
         self._max_watchers = max_watchers
         self._stale_after_s = stale_after_s
         self._seen = 0
-        self._watchers: set[Watcher] = set()
+        self.watchers: dict[int, Watcher] = {}
+        self._numbers = itertools.count(1)
         self._wake = asyncio.Event()
         self._looked = asyncio.Condition()
         self._looked_at = clock.monotonic()
@@ -171,7 +185,7 @@ class WatchHub:
                     self._looked.notify_all()
                 if self._clock.monotonic() >= next_checkpoint:
                     next_checkpoint = self._clock.monotonic() + self._checkpoint_s
-                    for watcher in self._watchers:
+                    for watcher in self.watchers.values():
                         watcher.reach(self._seen)
                 wait_s = min(wait_s, next_checkpoint - self._clock.monotonic())
             try:
@@ -183,19 +197,20 @@ class WatchHub:
 
     def close(self) -> None:
         """End every stream."""
-        for watcher in self._watchers:
+        for watcher in self.watchers.values():
             watcher.end()
 
-    async def follow(self, from_revision: int) -> AsyncGenerator[Event, None]:
+    async def follow(self, from_revision: int, actor: str = "") -> AsyncGenerator[Event, None]:
         """Yield what a watcher is told: where the log is, what it missed, then what happens, until it is lost.
 
         Args:
             from_revision: changes after it; 0: from now on.
+            actor: who watches, as the audit log names callers.
 
         Raises:
             LimitExceededError: too many watchers.
         """
-        with self._watching() as watcher:
+        with self._watching(actor) as watcher:
             current = await self._caught_up()
             if from_revision:
                 try:
@@ -234,17 +249,17 @@ class WatchHub:
         return [change for change in missed if change.revision <= until]
 
     @contextmanager
-    def _watching(self) -> Iterator[Watcher]:
-        if len(self._watchers) >= self._max_watchers:
+    def _watching(self, actor: str) -> Iterator[Watcher]:
+        if len(self.watchers) >= self._max_watchers:
             raise LimitExceededError(f"{self._max_watchers} watchers are connected; no more are allowed")
-        watcher = Watcher(self._queue_size)
-        self._watchers.add(watcher)
-        metrics.WATCHERS.set(len(self._watchers))
+        number = next(self._numbers)
+        watcher = self.watchers[number] = Watcher(self._queue_size, actor, self._clock.monotonic())
+        metrics.WATCHERS.set(len(self.watchers))
         try:
             yield watcher
         finally:
-            self._watchers.discard(watcher)
-            metrics.WATCHERS.set(len(self._watchers))
+            del self.watchers[number]
+            metrics.WATCHERS.set(len(self.watchers))
 
     async def _look(self) -> float:
         """Read the log to its end; return the seconds until the next key expires."""
@@ -263,14 +278,14 @@ class WatchHub:
         for change in changes:
             self._store.forget(change.key_id)
             self._seen = change.revision
-            for watcher in self._watchers:
+            for watcher in self.watchers.values():
                 watcher.tell(change)
         metrics.CHANGES.inc(len(changes))
 
     async def _start_over(self, error: RevisionGoneError) -> None:
         log.warning("the change log was cut or replaced; all watchers must resync", error=str(error))
         self._store.forget_all()
-        for watcher in self._watchers:
+        for watcher in self.watchers.values():
             metrics.RESYNCS.labels("log").inc()
             watcher.lose("the log of changes was cut or replaced")
         self._seen = await self._store.revision()

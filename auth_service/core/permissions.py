@@ -15,6 +15,8 @@ from auth_service.core.errors import PermissionSyntaxError
 ACTIONS: Final = ("join", "publish", "history", "presence", "broadcast", "direct", "threads", "admin")
 # Actions on the workspace or the service as a whole: their channel may be left out, and is then `*`.
 ACTIONS_WITHOUT_CHANNEL: Final = frozenset({"broadcast", "admin"})
+ADMIN: Final = "admin"
+"""On the installation as a whole: a key that is limited to domains or workspaces has it only where these are named."""
 EVERYTHING: Final = "*"
 MAX_PATTERN_CHARS: Final = 128
 

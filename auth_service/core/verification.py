@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Final, NamedTuple
 
 from auth_service.core.keys import KeyLimits, KeyRecord, KeyState
-from auth_service.core.permissions import resource_of
+from auth_service.core.permissions import ADMIN, resource_of
 
 NO_LIMITS: Final = KeyLimits()
 
@@ -124,6 +124,11 @@ def _judge_use(record: KeyRecord, use: Use) -> tuple[VerdictCode, str]:
         return VerdictCode.FORBIDDEN, f"domain {use.domain}"
     if use.workspace and record.allowed_workspaces and use.workspace not in record.allowed_workspaces:
         return VerdictCode.FORBIDDEN, f"workspace {use.workspace}"
+    if use.action == ADMIN:
+        if record.allowed_domains and not use.domain:
+            return VerdictCode.FORBIDDEN, "every domain"
+        if record.allowed_workspaces and not use.workspace:
+            return VerdictCode.FORBIDDEN, "every workspace"
     if use.action:
         resource = resource_of(use.action, use.channel)
         if not record.permissions.allows(use.action, resource):

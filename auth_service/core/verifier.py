@@ -182,13 +182,13 @@ class Verifier:
 
     def _admit(self, record: KeyRecord | None, use: Use) -> str:
         verdict = self._judge(record, use, 0)
-        if record is None or verdict.code not in (VerdictCode.VALID, VerdictCode.INSUFFICIENT_PERMISSIONS):
-            raise CallerUnknownError("the credential is not known, or no longer good")
-        if verdict.missing:
+        if verdict.code is VerdictCode.INSUFFICIENT_PERMISSIONS:
             raise CallerNotAllowedError(f"the caller's key lacks the permission {verdict.missing}")
-        if record.allowed_domains or record.allowed_workspaces:
+        if verdict.code is VerdictCode.FORBIDDEN:
             raise CallerNotAllowedError("the caller's key is limited to domains or workspaces")
-        return record.key_id
+        if verdict.code is not VerdictCode.VALID:
+            raise CallerUnknownError("the credential is not known, or no longer good")
+        return verdict.key_id
 
     async def _judged(
         self, api_key: str, use: Use, source: Source | None, outdated: OnOutdated | None

@@ -29,9 +29,16 @@ def framed(event: pb.Event) -> bytes:
     return record(_EVENTS_TAG, event.SerializeToString())
 
 
-def framed_delivery(stored: StoredMessage) -> bytes:
-    """Return the event `delivery` of a message as its part of an `AttachResponse`."""
+def framed_delivery(stored: StoredMessage, traceparent: str = "") -> bytes:
+    """Return the event `delivery` of a message as its part of an `AttachResponse`.
+
+    Args:
+        stored: The message.
+        traceparent: The span that it belongs to; empty: it is not traced.
+    """
     event = pb.Event()
+    if traceparent:
+        event.traceparent = traceparent
     fill = event.delivery
     fill.topic, fill.type, fill.id, fill.client_id, fill.epoch, fill.offset, fill.time_ms, fill.data = stored
     return record(_EVENTS_TAG, event.SerializeToString())

@@ -45,6 +45,7 @@ class LiveChannels:
         edge_grace_s: Seconds that members of an edge stay after its stream ended.
         linger_s: Seconds that a channel without members stays active, at least.
         max_channels: Active channels at most.
+        framed_delivery: Encodes what edges are sent of a message.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class LiveChannels:
         edge_grace_s: float,
         linger_s: float = 10.0,
         max_channels: int = 1_000_000,
+        framed_delivery: Callable[[StoredMessage], bytes] = codec.framed_delivery,
     ) -> None:
         self.hub = hub
         self.engine = engine
@@ -69,6 +71,7 @@ class LiveChannels:
         self._edge_grace_s = edge_grace_s
         self._linger_s = linger_s
         self._max_channels = max_channels
+        self._framed_delivery = framed_delivery
         self._waiting: dict[str, list[_Waiting]] = {}
         self._canaries: dict[str, Callable[[], None]] = {}
         self._grace: dict[str, asyncio.TimerHandle] = {}
@@ -148,7 +151,7 @@ class LiveChannels:
         edges = self.hub.deliver(message)
         if not edges:
             return
-        event = codec.framed_delivery(message)
+        event = self._framed_delivery(message)
         for edge in edges:
             if edge.outlet is not None:
                 edge.outlet.push(event)

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from typing import Final, Protocol
 
 from session_service.core.errors import InvalidField, SessionError
 from session_service.core.model import NewMessage, Stored
 from session_service.core.payload import check_payload, check_size
-from session_service.core.ports import Engine, OnStored
+from session_service.core.ports import OnStored
 from session_service.core.topic import check_id, check_name, parse_topic
 
 CHANNEL_TYPES: Final = frozenset({"chat_message", "channel_message", "task_update", "agent_status", "graph_update"})
 DIRECT_TYPE: Final = "direct_message"
 BROADCAST_TYPE: Final = "broadcast"
+
+
+class Appender(Protocol):
+    """What is needed of an engine."""
+
+    def append(self, message: NewMessage, on_stored: OnStored) -> None:
+        """Store a message; see `core.ports.Engine.append`."""
 
 
 class Publisher:
@@ -24,7 +31,7 @@ class Publisher:
         max_message_bytes: The largest `data`.
     """
 
-    def __init__(self, engine: Engine, max_message_bytes: int) -> None:
+    def __init__(self, engine: Appender, max_message_bytes: int) -> None:
         self._engine = engine
         self._max_message_bytes = max_message_bytes
 

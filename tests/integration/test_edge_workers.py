@@ -28,7 +28,7 @@ WORKERS = 2
 
 @pytest.fixture
 async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
-    made = Gateway(tmp_path, edge={"workers": WORKERS, "metrics-port": 0})
+    made = Gateway(tmp_path, edge={"workers": WORKERS, "metrics-port": 0, "admin-port": 0})
     try:
         await asyncio.to_thread(made.start)
         yield made
@@ -73,6 +73,16 @@ async def test_workers_share_the_port_and_the_channels(gateway: Gateway) -> None
         lines = [line for line in (await metrics(number, gateway)).splitlines() if not line.startswith("#")]
         assert [line for line in lines if f'worker="{number + 1}"' not in line] == [], "each has its own label"
         assert any(re.match(r"tidewire_edge_connections_opened_total\{.*\} [1-9]", line) for line in lines)
+    await asyncio.to_thread(gateway.stop)
+
+
+async def test_each_worker_has_an_admin_port_of_its_own(gateway: Gateway) -> None:
+    key = await asyncio.to_thread(gateway.key_admin().create, ["admin:debug"])
+    ports = {worker["admin_port"] for worker in gateway.edge.facts["workers"]}
+    assert len(ports) == WORKERS
+    for port in ports:
+        headers = {"Authorization": f"Bearer {key.api_key}"}
+        assert (await http_async("GET", f"http://127.0.0.1:{port}/debug", headers=headers)).status == 200
     await asyncio.to_thread(gateway.stop)
 
 

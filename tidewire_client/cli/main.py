@@ -22,10 +22,11 @@ from tidewire_client.cli.failures import (
 from tidewire_client.cli.listen import listen
 from tidewire_client.cli.output import Output
 from tidewire_client.cli.send import send
+from tidewire_client.cli.top import top
 
 app: Final = typer.Typer(
     name="tidewire",
-    help="Listen to channels, send messages, and administer keys of a Tidewire gateway.",
+    help="Listen to channels, send messages, administer keys of a Tidewire gateway, and watch its services.",
     epilog=EXIT_CODES_HELP,
     no_args_is_help=True,
     add_completion=False,
@@ -37,6 +38,7 @@ app.command(epilog=EXIT_CODES_HELP)(listen)
 app.command(epilog=EXIT_CODES_HELP)(send)
 app.add_typer(keys.app, name="keys")
 app.command(epilog=EXIT_CODES_HELP)(audit)
+app.command(epilog=EXIT_CODES_HELP)(top)
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from service_runtime.logs import get_logger
 from service_runtime.protobuf_wire import record, tag
 from service_runtime.tasks import end_tasks
 from ws_edge.adapters.command_queue import CommandQueue
-from ws_edge.adapters.session_commands import SessionCommands, open_session, resubscribe
+from ws_edge.adapters.session_commands import CommandSink, SessionCommands, open_session, resubscribe
 from ws_edge.adapters.session_events import member_of, message_of, position_of, recovery_failure
 from ws_edge.adapters.stream_stats import StreamStats
 from ws_edge.core.ports import Member, Position, SessionFacts, StoredMessage
@@ -106,7 +106,7 @@ class SessionStream:
             is_open=lambda number: self._listener.is_open(number),
             on_defect=lambda number, exc: self._listener.defect(number, exc),
         )
-        self.commands = SessionCommands(self._queue)
+        self.commands = SessionCommands(self._command_sink())
         self._attach: Callable[..., AttachCall] = channel.stream_stream(
             _ATTACH, request_serializer=None, response_deserializer=pb.AttachResponse.FromString
         )
@@ -118,6 +118,10 @@ class SessionStream:
         self._draining = False
         self._listener: StreamListener
         self._tasks: list[asyncio.Task[None]] = []
+
+    def _command_sink(self) -> CommandSink:
+        """Return where the core's commands go."""
+        return self._queue
 
     @property
     def live(self) -> bool:

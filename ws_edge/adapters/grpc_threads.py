@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
+import grpc
 from tidewire.session.v1 import session_pb2, session_pb2_grpc, threads_pb2, threads_pb2_grpc
 
 from service_runtime.grpc_channel import ClientTls
@@ -48,9 +49,18 @@ class ThreadsClient:
         tls: What to trust and to show; None: plain text.
         service_token: The credential of services; the caller's key was already checked.
         deadline_s: For each call, repeats included, in seconds.
+        interceptors: Run for each call, in order.
     """
 
-    def __init__(self, target: str, tls: ClientTls | None, *, service_token: str, deadline_s: float) -> None:
+    def __init__(
+        self,
+        target: str,
+        tls: ClientTls | None,
+        *,
+        service_token: str,
+        deadline_s: float,
+        interceptors: Sequence[grpc.aio.ClientInterceptor] = (),
+    ) -> None:
         self._calls = ServiceCalls(
             target,
             service="session",
@@ -58,6 +68,7 @@ class ThreadsClient:
             credentials=tls,
             deadline_s=deadline_s,
             attempt_s=deadline_s / 2,
+            interceptors=interceptors,
         )
         self._threads = threads_pb2_grpc.ThreadServiceStub(self._calls.channel)
         self._session = session_pb2_grpc.SessionServiceStub(self._calls.channel)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from aiohttp import web
 
+from service_runtime.tracing.traceparent import HEADER, TraceParent, read_traceparent
 from ws_edge.adapters.client_address import ClientAddresses
 from ws_edge.adapters.client_socket import ClientSocket, SocketParts
 from ws_edge.adapters.http_origin import OriginPolicy
 from ws_edge.adapters.http_upgrade import TakenOver, take_over, upgrade_answer
+from ws_edge.core.connection import Connection
 from ws_edge.core.names import is_name
 
 # A balancer that asks the next edge after a 503 says so by this header. One that does not passes the client on, who is told to
 # come again by a `disconnect` frame: a browser shows no status of a refused upgrade.
 NEXT_UPSTREAM: Final = "Tidewire-Next-Upstream"
+Adopt = Callable[[Connection, TraceParent], None]
 
 
 class WebSocketEndpoint:
@@ -25,9 +28,13 @@ class WebSocketEndpoint:
         parts: What sockets share.
         origins: Which pages may connect.
         addresses: Where clients come from.
+        adopt: Told of connections whose handshake names a trace, and which; None: nothing is traced.
     """
 
-    def __init__(self, parts: SocketParts, origins: OriginPolicy, addresses: ClientAddresses) -> None:
+    def __init__(
+        self, parts: SocketParts, origins: OriginPolicy, addresses: ClientAddresses, adopt: Adopt | None = None
+    ) -> None:
+        self._adopt = adopt
         self._parts = parts
         self._origins = origins
         self._addresses = addresses
@@ -58,6 +65,10 @@ class WebSocketEndpoint:
             socket = ClientSocket(self._parts, transport)
             transport.write(answer)
             connection = self._parts.gateway.accept(client_id, socket, debug=debug, client_address=address)
+            if self._adopt is not None:
+                parent = read_traceparent(request.headers.get(HEADER))
+                if parent is not None:
+                    self._adopt(connection, parent)
             socket.start(connection, early)
         return TakenOver()
 

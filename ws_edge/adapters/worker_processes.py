@@ -13,7 +13,7 @@ import socket
 import sys
 import tempfile
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -47,7 +47,8 @@ class WorkerPlan:
         count: How many.
         host: Where they listen.
         port: Where they listen; 0: any free port.
-        metrics_port: Of the first; those of the others are behind it. 0: any, -1: none.
+        own_ports: By flag, ports of which each has one; those of the first, those of the others are behind it. 0: any, -1:
+            none.
         drain_s: How long a drain takes, in seconds.
     """
 
@@ -55,7 +56,7 @@ class WorkerPlan:
     count: int
     host: str
     port: int
-    metrics_port: int
+    own_ports: Mapping[str, int]
     drain_s: float
 
 
@@ -153,7 +154,7 @@ def _worker(plan: WorkerPlan, number: int, port: int, folder: Path) -> Worker:
         "workers": 1,
         "worker": number,
         "port": port,
-        "metrics-port": plan.metrics_port + number - 1 if plan.metrics_port > 0 else plan.metrics_port,
+        **{flag: first + number - 1 if first > 0 else first for flag, first in plan.own_ports.items()},
         "ready-file": ready_file,
     }
     flags = [f"--{name}={value}" for name, value in own.items()]

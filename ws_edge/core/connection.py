@@ -52,6 +52,9 @@ class Membership(Enum):
 class Connection:
     """A client on this edge.
 
+    Attributes:
+        opened_s: When it came, in seconds of the clock that never goes back.
+
     Args:
         number: Unique on this edge process.
         client_id: From the URL.
@@ -73,6 +76,7 @@ class Connection:
         "limits",
         "newest_verdict",
         "number",
+        "opened_s",
         "outbox",
         "state",
     )
@@ -94,7 +98,8 @@ class Connection:
         self.limits = limits
         self.clock = clock
         self.state = State.AWAITING_KEY
-        self.guard = RateGuard(limits, clock.monotonic_s())
+        self.opened_s = clock.monotonic_s()
+        self.guard = RateGuard(limits, self.opened_s)
         self.channels: dict[str, Membership] = {}
         self.facts: SessionFacts | None = None
         self.expire_time_s: float | None = None

@@ -44,6 +44,11 @@ class FrameHandlers(HandlerBase):
             "ping": self._ping,
         }
 
+    @property
+    def types(self) -> frozenset[str]:
+        """The types of frames that are known."""
+        return frozenset(self._table)
+
     def handle(self, connection: Connection, envelope: Envelope) -> Pending:
         """Handle one frame.
 

@@ -17,12 +17,11 @@ import grpc
 from auth_service.adapters.grpc_api.errors import end_with
 from auth_service.core.callers import Certificates, Group
 from auth_service.core.errors import CallerNotAllowedError, CallerUnknownError
+from auth_service.core.permissions import ADMIN
 from auth_service.core.verification import Use
 from auth_service.core.verifier import Verifier
 from service_runtime.grpc_channel import bearer_token, shows_credential
 from service_runtime.peer_certificate import certificate_names
-
-ADMIN: Final = "admin"
 
 Context = grpc.aio.ServicerContext[Any, Any]
 

@@ -98,7 +98,7 @@ class AuthServicer(auth_pb2_grpc.AuthServiceServicer):
             caller = await self.callers.admit(context, Group.WATCH)
             if request.from_revision < 0:
                 raise InvalidFieldError("from_revision", "must be a revision, or 0")
-            async with aclosing(self._hub.follow(request.from_revision)) as events:
+            async with aclosing(self._hub.follow(request.from_revision, caller.actor)) as events:
                 async for event in events:
                     if isinstance(event, Reached):
                         await self.callers.admit_again(caller, Group.WATCH)

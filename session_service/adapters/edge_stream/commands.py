@@ -17,14 +17,12 @@ from service_runtime.logs import get_logger
 from session_service.adapters import grpc_codec as codec
 from session_service.adapters import replay
 from session_service.adapters.edge_stream.opening import SessionOpening
-from session_service.adapters.edge_stream.outbox import EdgeOutbox
 from session_service.adapters.edge_stream.queries import EdgeQueries
 from session_service.adapters.edge_stream.replay import ReplayHolds
 from session_service.adapters.edge_stream.replies import EdgeReplies
 from session_service.adapters.edge_stream.resubscription import Resubscriptions
 from session_service.adapters.edge_stream.tasks import EdgeTasks
 from session_service.adapters.live_channels import LiveChannels
-from session_service.adapters.metrics_prometheus import StreamMetrics
 from session_service.adapters.publishing import Publisher
 from session_service.adapters.replay import Replay
 from session_service.core.channel import Channel
@@ -46,8 +44,7 @@ class EdgeCommands:
         publisher: Takes messages.
         queries: Answers questions.
         edge: Who is attached.
-        outbox: Where answers go.
-        metrics: Counters.
+        replies: Where answers go.
         new_id: Makes unguessable ids.
     """
 
@@ -57,15 +54,14 @@ class EdgeCommands:
         publisher: Publisher,
         queries: EdgeQueries,
         edge: Edge,
-        outbox: EdgeOutbox,
-        metrics: StreamMetrics,
+        replies: EdgeReplies,
         new_id: Callable[[], str],
     ) -> None:
         self._live = live
         self._publisher = publisher
         self._edge = edge
         self._new_id = new_id
-        self._replies = EdgeReplies(outbox, metrics)
+        self._replies = replies
         self._tasks = EdgeTasks(self._replies)
         self._holds = ReplayHolds(self._replies)
         self._resubscriptions = Resubscriptions(live, edge, self._replies, self._holds)

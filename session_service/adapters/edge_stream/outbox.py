@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Final
 
 MAX_RESPONSE_BYTES: Final = 1024 * 1024
@@ -21,6 +22,7 @@ class EdgeOutbox:
         self._events: list[bytes] = []
         self._bytes = 0
         self._taken_bytes = 0
+        self._opened_s = time.monotonic()
         self._wake = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
@@ -31,6 +33,10 @@ class EdgeOutbox:
     def waiting_bytes(self) -> int:
         """Bytes that were not written yet."""
         return self._bytes
+
+    def age_s(self) -> float:
+        """Return for how many seconds it has been there."""
+        return time.monotonic() - self._opened_s
 
     def push(self, event: bytes) -> None:
         """Queue one framed event; never waits. After an overflow nothing is taken any more."""

@@ -77,6 +77,10 @@ class EdgeStreamServicer:
         """Runs in the exporter's thread."""
         return sum(outbox.waiting_bytes for outbox in list(self._outboxes.values()))
 
+    def stream_of(self, edge_id: str) -> EdgeOutbox | None:
+        """Return what waits for an edge that is attached."""
+        return self._outboxes.get(edge_id)
+
     def drain(self) -> None:
         """Tell edges to attach elsewhere, write what waits for them, and end their streams."""
         self._draining = True

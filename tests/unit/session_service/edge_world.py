@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from prometheus_client import CollectorRegistry
 from tidewire.session.v1 import edge_stream_pb2 as pb
 from tidewire.session.v1 import message_pb2
 
+from session_service.adapters import grpc_codec as codec
 from session_service.adapters.channel_queries import ChannelQueries
 from session_service.adapters.cluster_local import LocalCluster
 from session_service.adapters.edge_stream.commands import EdgeCommands
 from session_service.adapters.edge_stream.outbox import EdgeOutbox
 from session_service.adapters.edge_stream.queries import EdgeQueries
+from session_service.adapters.edge_stream.replies import EdgeReplies
 from session_service.adapters.live_channels import LiveChannels
 from session_service.adapters.metrics_prometheus import StreamMetrics
 from session_service.adapters.publishing import Publisher
 from session_service.core.hub import Hub
-from session_service.core.model import Position
+from session_service.core.model import Position, StoredMessage
+from session_service.core.sessions import Edge
 from tests.unit.session_service.fakes import EPOCH, NOW_MS, TOPIC, a_budget
 from tests.unit.session_service.memory_engine import MemoryEngine
 
@@ -42,7 +46,14 @@ class StillClock:
 class EdgeWorld:
     """Everything behind the streams."""
 
-    def __init__(self, *, ring: int = 100, max_channels: int = 1000, grace_s: float = 60.0) -> None:
+    def __init__(
+        self,
+        *,
+        ring: int = 100,
+        max_channels: int = 1000,
+        grace_s: float = 60.0,
+        framed_delivery: Callable[[StoredMessage], bytes] = codec.framed_delivery,
+    ) -> None:
         self.engine = MemoryEngine()
         self.clock = StillClock()
         self.hub = Hub(a_budget(max_messages=ring))
@@ -58,6 +69,7 @@ class EdgeWorld:
             edge_grace_s=grace_s,
             linger_s=3600.0,
             max_channels=max_channels,
+            framed_delivery=framed_delivery,
         )
         self.publisher = Publisher(self.engine, 1000)
         self.queries = ChannelQueries(self.engine, self.cluster)
@@ -80,6 +92,11 @@ class EdgeWorld:
         self._ids += 1
         return f"id-{self._ids}"
 
+    def make_commands(self, edge: Edge, outbox: EdgeOutbox) -> EdgeCommands:
+        """Return what carries out an edge's commands."""
+        replies = EdgeReplies(outbox, self.metrics)
+        return EdgeCommands(self.live, self.publisher, EdgeQueries(self.queries), edge, replies, self.new_id)
+
     def attach(self, edge_id: str = "edge-1") -> Stream:
         """Attach an edge, again if it was attached before."""
         self._streams.append(Stream(self, edge_id))
@@ -99,10 +116,7 @@ class Stream:
         self.world = world
         self.outbox = EdgeOutbox(1 << 24)
         self.edge = world.live.attach(edge_id, self.outbox)
-        queries = EdgeQueries(world.queries)
-        self.commands = EdgeCommands(
-            world.live, world.publisher, queries, self.edge, self.outbox, world.metrics, world.new_id
-        )
+        self.commands = world.make_commands(self.edge, self.outbox)
         self.events: list[pb.Event] = []
         self._refs = 0
         self._arrived = asyncio.Event()

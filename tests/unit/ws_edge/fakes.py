@@ -192,6 +192,7 @@ class World:
         max_connections: int = 10,
         call_soon: Ticker | None = None,
         keys: FakeKeys | None = None,
+        make_gateway: Callable[..., Gateway] = Gateway,
     ) -> None:
         self.clock = FakeClock()
         self.keys = keys or FakeKeys()
@@ -200,7 +201,7 @@ class World:
         self.defects: list[BaseException] = []
         self.closes: list[tuple[int, int, str]] = []
         self._ids = 0
-        self.gateway = Gateway(
+        self.gateway = make_gateway(
             keys=self.keys,
             link=self.link,
             clock=self.clock,

@@ -29,3 +29,15 @@ def test_the_public_port_has_a_certificate_of_its_own() -> None:
 def test_certificate_and_key_go_together(alone: str) -> None:
     with pytest.raises(SettingsError, match=r"TIDEWIRE_EDGE_PUBLIC_TLS_CERT_FILE: .* go together"):
         make_settings(EdgeSettings, {alone: "file"})
+
+
+@pytest.mark.parametrize("port", ["admin_port", "metrics_port"])
+def test_every_worker_has_a_port_of_its_own(port: str) -> None:
+    assert make_settings(EdgeSettings, {port: 65_534, "workers": 2})
+    with pytest.raises(SettingsError, match=f"{port} leaves no ports for all workers"):
+        make_settings(EdgeSettings, {port: 65_535, "workers": 2})
+
+
+def test_the_admin_port_is_never_that_of_clients() -> None:
+    with pytest.raises(SettingsError, match=r"TIDEWIRE_EDGE_ADMIN_PORT: .* a port of its own"):
+        make_settings(EdgeSettings, {"admin_port": 8000})

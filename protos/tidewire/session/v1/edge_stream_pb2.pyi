@@ -92,10 +92,13 @@ class Command(_message.Message):
     SEND_CANARY_FIELD_NUMBER: _builtins.int
     RESUBSCRIBE_FIELD_NUMBER: _builtins.int
     REPLAY_DONE_FIELD_NUMBER: _builtins.int
+    TRACEPARENT_FIELD_NUMBER: _builtins.int
     ref: _builtins.int
     """Repeated on the answer; 0: no answer is wanted. Unique among the edge's pending commands."""
     session: _builtins.int
     """The edge's number for the connection it is about; 0: about none."""
+    traceparent: _builtins.str
+    """The span that it belongs to (W3C Trace Context, `traceparent`); empty: it is not traced."""
     @_builtins.property
     def hello(self) -> Global___Hello:
         """Who the edge is. Answer: `welcome`."""
@@ -168,10 +171,11 @@ class Command(_message.Message):
         send_canary: Global___SendCanary | None = ...,
         resubscribe: Global___Resubscribe | None = ...,
         replay_done: Global___ReplayDone | None = ...,
+        traceparent: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledge", b"acknowledge", "close_session", b"close_session", "command", b"command", "hello", b"hello", "join", b"join", "leave", b"leave", "open_session", b"open_session", "publish", b"publish", "read_history", b"read_history", "read_presence", b"read_presence", "read_receipt", b"read_receipt", "replay_done", b"replay_done", "resubscribe", b"resubscribe", "send_canary", b"send_canary"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledge", b"acknowledge", "close_session", b"close_session", "command", b"command", "hello", b"hello", "join", b"join", "leave", b"leave", "open_session", b"open_session", "publish", b"publish", "read_history", b"read_history", "read_presence", b"read_presence", "read_receipt", b"read_receipt", "ref", b"ref", "replay_done", b"replay_done", "resubscribe", b"resubscribe", "send_canary", b"send_canary", "session", b"session"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledge", b"acknowledge", "close_session", b"close_session", "command", b"command", "hello", b"hello", "join", b"join", "leave", b"leave", "open_session", b"open_session", "publish", b"publish", "read_history", b"read_history", "read_presence", b"read_presence", "read_receipt", b"read_receipt", "ref", b"ref", "replay_done", b"replay_done", "resubscribe", b"resubscribe", "send_canary", b"send_canary", "session", b"session", "traceparent", b"traceparent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["hello", "open_session", "close_session", "join", "leave", "publish", "acknowledge", "read_history", "read_presence", "read_receipt", "send_canary", "resubscribe", "replay_done"]  # noqa: Y015
     _WhichOneofArgType_command: _TypeAlias = _typing.Literal["command", b"command"]  # noqa: Y015
@@ -203,10 +207,13 @@ class Event(_message.Message):
     REPLAY_COMPLETED_FIELD_NUMBER: _builtins.int
     FAILED_FIELD_NUMBER: _builtins.int
     DRAINING_FIELD_NUMBER: _builtins.int
+    TRACEPARENT_FIELD_NUMBER: _builtins.int
     ref: _builtins.int
     """The command that it answers; 0: none."""
     session: _builtins.int
     """The edge's number for the connection it is about; 0: about none, or about all members of a topic."""
+    traceparent: _builtins.str
+    """Of a `delivery`: the span that it belongs to (W3C Trace Context, `traceparent`); empty: it is not traced."""
     @_builtins.property
     def welcome(self) -> Global___Welcome:
         """The edge is attached."""
@@ -292,10 +299,11 @@ class Event(_message.Message):
         replay_completed: Global___ReplayCompleted | None = ...,
         failed: Global___CommandFailed | None = ...,
         draining: Global___Draining | None = ...,
+        traceparent: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["canary_returned", b"canary_returned", "delivery", b"delivery", "disconnect_session", b"disconnect_session", "draining", b"draining", "event", b"event", "failed", b"failed", "history", b"history", "joined", b"joined", "left", b"left", "presence", b"presence", "presence_changed", b"presence_changed", "published", b"published", "receipt", b"receipt", "replay_completed", b"replay_completed", "resubscribed", b"resubscribed", "session_opened", b"session_opened", "welcome", b"welcome"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["canary_returned", b"canary_returned", "delivery", b"delivery", "disconnect_session", b"disconnect_session", "draining", b"draining", "event", b"event", "failed", b"failed", "history", b"history", "joined", b"joined", "left", b"left", "presence", b"presence", "presence_changed", b"presence_changed", "published", b"published", "receipt", b"receipt", "ref", b"ref", "replay_completed", b"replay_completed", "resubscribed", b"resubscribed", "session", b"session", "session_opened", b"session_opened", "welcome", b"welcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["canary_returned", b"canary_returned", "delivery", b"delivery", "disconnect_session", b"disconnect_session", "draining", b"draining", "event", b"event", "failed", b"failed", "history", b"history", "joined", b"joined", "left", b"left", "presence", b"presence", "presence_changed", b"presence_changed", "published", b"published", "receipt", b"receipt", "ref", b"ref", "replay_completed", b"replay_completed", "resubscribed", b"resubscribed", "session", b"session", "session_opened", b"session_opened", "traceparent", b"traceparent", "welcome", b"welcome"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["welcome", "session_opened", "joined", "left", "published", "delivery", "history", "presence", "receipt", "presence_changed", "disconnect_session", "canary_returned", "resubscribed", "replay_completed", "failed", "draining"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015

@@ -9,12 +9,14 @@ from dataclasses import replace
 
 import pytest
 
+from auth_service.adapters.debug_listings import auth_listings
 from auth_service.adapters.store_cached import CachedKeyStore
 from auth_service.adapters.watch_hub import Event, Lost, Reached, Watcher, WatchHub
 from auth_service.core.errors import LimitExceededError
 from auth_service.core.keys import KeyState, change_state
 from auth_service.core.ports import Change
 from auth_service.core.verification import VerdictCode
+from tests.support.waiting import eventually
 from tests.unit.auth_service.fakes import NOW_MS, FakeClock, MemoryKeyStore, a_record
 
 DEADLINE_S = 10.0
@@ -73,7 +75,7 @@ class Reader:
     """Reads what a watcher is told."""
 
     def __init__(self, hub: WatchHub, from_revision: int = 0) -> None:
-        self._events = hub.follow(from_revision)
+        self._events = hub.follow(from_revision, "key:k9")
 
     async def __aenter__(self) -> Reader:
         return self
@@ -310,3 +312,25 @@ async def test_after_the_end_a_watcher_takes_nothing() -> None:
     watcher.tell(Change(1, "k1", VerdictCode.VALID))
     assert await watcher.next() == Lost("why")
     assert await watcher.next() is None
+
+
+async def test_watchers_are_shown_as_long_as_they_are_there(world: World) -> None:
+    (watchers,) = auth_listings(world.hub, world.clock).values()
+    async with Reader(world.hub) as reader:
+        await reader.next()
+        await world.change("k1")
+
+        async def seen() -> bool:
+            return world.hub.seen_revision() == 1
+
+        await eventually(seen, what="the hub has read the change")
+        world.time_passes(1.5)
+        (number,) = watchers.keys()
+        assert watchers.row(number) == {
+            "id": number,
+            "state": "watching",
+            "caller": "key:k9",
+            "changes_waiting": 1,
+            "age_s": 1.5,
+        }
+    assert watchers.row(number) is None

@@ -92,6 +92,10 @@ def test_a_dead_key_shows_neither_owner_nor_permissions(code: VerdictCode) -> No
             "broadcast:*",
         ),
         ({"permissions": PermissionSet.of(["broadcast:*"])}, Use(action="broadcast"), VerdictCode.VALID, ""),
+        ({"allowed_domains": ("a",)}, Use(action="admin"), VerdictCode.FORBIDDEN, "every domain"),
+        ({"allowed_domains": ("a",)}, Use(action="admin", domain="a"), VerdictCode.VALID, ""),
+        ({"allowed_workspaces": ("a",)}, Use(action="admin"), VerdictCode.FORBIDDEN, "every workspace"),
+        ({"allowed_workspaces": ("a",)}, Use(action="admin", workspace="a"), VerdictCode.VALID, ""),
     ],
 )
 def test_what_a_key_is_wanted_for(fields: dict[str, Any], use: Use, code: VerdictCode, missing: str) -> None:

@@ -1,0 +1,1 @@
+"""What services do now, worked out from their metrics: for the command `tidewire top`."""
