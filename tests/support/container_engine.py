@@ -12,14 +12,15 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.base_image import pack_base
+from tests.support.base_image import PROMETHEUS, pack_base, pack_prometheus
 from tests.support.processes import ROOT
+from tests.support.programs import find_program
 from tests.support.requirements import skip_without
 
 PROGRAMS = ("podman", "runc", "iptables")
@@ -99,6 +100,10 @@ class ContainerEngine:
         self.run("rm", "--force", container)
         return written
 
+    def finds_itself_well(self, container: str) -> bool:
+        """Run the probe of its image in a container; return whether it is content."""
+        return self._run(["podman", "healthcheck", "run", container], COMMAND_DEADLINE_S).returncode == 0
+
     def logs(self, container: str) -> str:
         """Return what a container has written, on whichever stream."""
         ended = self._run(["podman", "logs", container], COMMAND_DEADLINE_S)
@@ -110,9 +115,18 @@ class ContainerEngine:
 
     def make_base(self) -> None:
         """Make the base image."""
-        archive = self._folder / "base.tar"
-        pack_base(self._folder / "base", archive)
-        self.run("import", str(archive), BASE, deadline_s=BUILD_DEADLINE_S)
+        self._import(pack_base, BASE)
+
+    def make_prometheus(self, tag: str) -> None:
+        """Make an image of Prometheus that starts as the official one."""
+        places = ["--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/prometheus"]
+        starts = f"ENTRYPOINT {json.dumps([find_program(PROMETHEUS), *places])}"
+        self._import(pack_prometheus, tag, f"--change={starts}", "--change=USER 65534:65534")
+
+    def _import(self, pack: Callable[[Path, Path], None], tag: str, *changes: str) -> None:
+        archive = self._folder / "image.tar"
+        pack(self._folder / "image", archive)
+        self.run("import", *changes, str(archive), tag, deadline_s=BUILD_DEADLINE_S)
         archive.unlink()
 
     def build(self, target: str, tag: str) -> None:
