@@ -62,7 +62,9 @@ class ContainerEngine:
             '[containers]\ndefault_ulimits = ["nofile=16384:16384", "nproc=4096:4096"]\n'
             f'[network]\nnetwork_backend = "netavark"\nnetwork_config_dir = "{folder}/networks"\n'
             '[engine]\nruntime = "runc"\nevents_logger = "file"\ncgroup_manager = "cgroupfs"\n'
-            f'tmp_dir = "{folder}/state"\nstatic_dir = "{folder}/static"\nvolume_path = "{folder}/volumes"\n'
+            # Where podman itself looks for it when it cleans up after a container: else nobody is told that one has ended.
+            f'static_dir = "{folder}/images/libpod"\n'
+            f'tmp_dir = "{folder}/state"\nvolume_path = "{folder}/volumes"\n'
         )
         policy.write_text("unqualified-search-registries = []\n")
         return {
@@ -90,10 +92,7 @@ class ContainerEngine:
         )
 
     def ended(self, *arguments: str) -> str:
-        """Run a container to its end, and return what it wrote.
-
-        Not attached to it: podman may miss the end of one that is quicker than itself.
-        """
+        """Run a container to its end, and return what it wrote, on whichever stream."""
         container = self.run(arguments[0], "--detach", *arguments[1:])
         self.run("wait", container)
         written = self.logs(container)
