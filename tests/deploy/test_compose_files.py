@@ -1,7 +1,7 @@
 """Compose files, held to Compose's schema and to what they promise; monitoring in them fits together.
 
-Grafana itself is not run: neither Debian nor PyPI has it. What it is given is tested, and what its panels ask for is asked a real
-Prometheus in `test_monitoring.py`.
+Grafana itself is not run: neither Debian nor PyPI has it. What it is given is tested, and what its panels ask for is asked a
+real Prometheus in `test_monitoring.py`.
 """
 
 from __future__ import annotations
@@ -109,7 +109,9 @@ def test_grafana_finds_prometheus(services: Composed) -> None:
     assert (source["type"], source["url"]) == ("prometheus", "http://prometheus:9090")
     assert services["prometheus"]["ports"] == ["127.0.0.1:${TIDEWIRE_PROMETHEUS_PORT:-9090}:9090"]
     assert set(services["grafana"]["networks"]) & set(services["prometheus"]["networks"])
-    assert set(services["grafana"]["networks"]) & set(services["redis"]["networks"]) == set(), "it sees no service of ours"
+    assert set(services["grafana"]["networks"]) & set(services["redis"]["networks"]) == set(), (
+        "it sees no service of ours"
+    )
     assert services["grafana"]["profiles"] == services["prometheus"]["profiles"]
 
 
@@ -144,9 +146,7 @@ def test_prometheus_has_its_rules_and_knows_every_service(services: Composed) ->
         name for job in configuration["scrape_configs"] for names in job["dns_sd_configs"] for name in names["names"]
     }
     known = {
-        alias
-        for service in services.values()
-        for alias in (service["networks"].get("back") or {}).get("aliases", [])
+        alias for service in services.values() for alias in (service["networks"].get("back") or {}).get("aliases", [])
     }
     assert asked == known
     assert "back" in services["prometheus"]["networks"]

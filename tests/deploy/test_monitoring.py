@@ -105,9 +105,7 @@ def test_rules_and_dashboard_ask_for_metrics_that_are_there() -> None:
 def test_a_time_that_is_too_long_is_a_bound_of_its_histogram(watched: Gateway, service: str) -> None:
     """Between two bounds Prometheus guesses: an alert would speak of times that nobody has measured."""
     text = scraped(watched, service)
-    judged = re.findall(
-        r"histogram_quantile\(.+?\(rate\((.+?)\[\w+\]\)\)\) > ([\d.]+)", ALERTS.read_text(), re.DOTALL
-    )
+    judged = re.findall(r"histogram_quantile\(.+?\(rate\((.+?)\[\w+\]\)\)\) > ([\d.]+)", ALERTS.read_text(), re.DOTALL)
     assert len(judged) == ALERTS.read_text().count("histogram_quantile")
     for expression, threshold in judged:
         for name in metric_names(expression):
@@ -118,7 +116,7 @@ def test_a_time_that_is_too_long_is_a_bound_of_its_histogram(watched: Gateway, s
 def test_thresholds_follow_from_the_settings_that_the_runbook_names() -> None:
     rules = ALERTS.read_text()
     stale_s = 3 * EdgeSettings.model_fields["verdict_stale_s"].default
-    assert f'verifier_watch_silence_seconds"}}\' > {stale_s:g}\n' in rules
+    assert f"verifier_watch_silence_seconds\"}}' > {stale_s:g}\n" in rules
     assert f"tidewire_auth_watch_log_age_seconds > {stale_s:g}\n" in rules
     assert AuthSettings.model_fields["watch_checkpoint_s"].default == 1
     assert EdgeSettings.model_fields["frames_per_second"].default == 200

@@ -15,7 +15,7 @@ from tests.support.target import Target
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
-# An edge hears of a change made at the auth service that it does not watch after a while. So many keys are changed in that while.
+# Of keys that are changed while an edge that watches the other auth service has not heard yet that they were made.
 ROUNDS = 10
 # So many connections are checked side by side, and some ask the auth service that has not heard of the change yet.
 AT_ONCE = 64
