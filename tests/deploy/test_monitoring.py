@@ -116,7 +116,7 @@ def test_a_time_that_is_too_long_is_a_bound_of_its_histogram(watched: Gateway, s
 def test_thresholds_follow_from_the_settings_that_the_runbook_names() -> None:
     rules = ALERTS.read_text()
     stale_s = 3 * EdgeSettings.model_fields["verdict_stale_s"].default
-    assert f"verifier_watch_silence_seconds\"}}' > {stale_s:g}\n" in rules
+    assert f"verifier_watch_silence_seconds\"}} > {stale_s:g}'\n" in rules
     assert f"tidewire_auth_watch_log_age_seconds > {stale_s:g}\n" in rules
     assert AuthSettings.model_fields["watch_checkpoint_s"].default == 1
     assert EdgeSettings.model_fields["frames_per_second"].default == 200
