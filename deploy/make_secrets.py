@@ -23,6 +23,7 @@ def contents() -> Mapping[str, str]:
         # One belongs to the other: they are made together.
         "redis.conf": f"requirepass {redis_password}\n",
         "redis_url": f"redis://:{redis_password}@redis:6379",
+        "grafana_password": secrets.token_hex(SECRET_BYTES),
     }
 
 

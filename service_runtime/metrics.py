@@ -21,7 +21,7 @@ from prometheus_client.registry import Collector
 
 from service_runtime.listening import PortTakenError
 
-SECONDS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5)
+SECONDS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 """Bounds of buckets for what takes from a tenth of a millisecond to seconds."""
 
 _OK: Final = "200 OK"

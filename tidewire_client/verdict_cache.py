@@ -73,11 +73,19 @@ class VerdictCache:
             # What is forgotten here is guarded by a floor for all keys instead.
             self._floor = max(self._floor, self._changed.popitem(last=False)[1])
 
-    def clear(self, revision: int = 0) -> None:
-        """Forget all verdicts, and take nothing made before `revision`, whatever its key."""
-        self._floor = max(self._floor, revision)
+    def clear(self) -> None:
+        """Forget all verdicts, but no change."""
         self._entries.clear()
         self._of_key.clear()
+
+    def begin_at(self, revision: int) -> None:
+        """Forget all, and take nothing made before `revision`, whatever its key: every change after it will be told.
+
+        A store that was replaced may begin at a lower revision than the one before had: then what that one told is void.
+        """
+        self.clear()
+        self._changed.clear()
+        self._floor = revision
 
     def _drop(self, question: Hashable) -> None:
         verdict = self._entries.pop(question, None)

@@ -23,7 +23,7 @@ from service_runtime.tasks import end_tasks
 from tidewire_client.errors import CallerNotAllowed, InvalidRequest, ServiceTimeout, ServiceUnavailable, from_rpc
 from tidewire_client.flights import Flights
 from tidewire_client.key_watch import KeyChanged, KeyWatch
-from tidewire_client.retry import call_with_retry
+from tidewire_client.retry import backoff_s, call_with_retry
 from tidewire_client.verdict import Verdict, VerdictCode, verdict_of
 from tidewire_client.verdict_cache import VerdictCache
 from tidewire_client.verification_batches import VerificationBatches
@@ -245,7 +245,7 @@ class KeyVerifier:
     def resync(self, revision: int) -> None:
         """Forget all: changes were missed."""
         self.stats.resyncs += 1
-        self._cache.clear(revision)
+        self._cache.begin_at(revision)
         if self._on_resync is not None:
             self._on_resync(revision)
 
@@ -292,13 +292,15 @@ class KeyVerifier:
         return await self._ask(known, flight, lambda: self._answer(question, lambda: self._batches.verify(request)))
 
     async def _answer(self, question: Hashable, call: Callable[[], Awaitable[Verdict]]) -> Verdict:
-        verdict = await call()
-        for _ in range(MAX_REPEATS):
-            if not self._cache.outdated(verdict):
-                break
-            # A change of the key overtook the answer: it must be asked for again.
+        repeats = 0
+        while self._cache.outdated(verdict := await call()):
+            # A change of the key overtook the answer: then the next one knows of it. Or it has not come yet to the service that
+            # was asked: then another one has it, and this one soon.
             self.stats.fills_rejected += 1
-            verdict = await call()
+            if repeats == MAX_REPEATS:
+                raise ServiceUnavailable("the auth services that were asked have not heard of a change of the key")
+            await asyncio.sleep(backoff_s(repeats) if repeats else 0)
+            repeats += 1
         self._cache.put(question, verdict)
         return verdict
 

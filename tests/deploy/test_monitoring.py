@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from auth_service.settings import AuthSettings
 from scripts import metrics_reference
 from tests.support.dashboard import ALERTS, alert_names, metric_names, queries
 from tests.support.http_client import http, http_async
@@ -20,9 +21,12 @@ from tests.support.redis_server import RedisServer
 from tests.support.services import Gateway
 from tests.support.target import Target
 from tests.support.waiting import eventually
+from ws_edge.settings import EdgeSettings
 
 RUNBOOK = ROOT / "docs" / "runbook.md"
 DATA_DEADLINE_S = 90.0
+# Of a section of the runbook.
+PARTS = ["Means", "Look at", "Do", "Threshold"]
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +101,27 @@ def test_rules_and_dashboard_ask_for_metrics_that_are_there() -> None:
     assert asked - known == set()
 
 
+@pytest.mark.parametrize("service", ["auth", "session", "edge"])
+def test_a_time_that_is_too_long_is_a_bound_of_its_histogram(watched: Gateway, service: str) -> None:
+    """Between two bounds Prometheus guesses: an alert would speak of times that nobody has measured."""
+    text = scraped(watched, service)
+    judged = re.findall(r"histogram_quantile\(.+?\(rate\((.+?)\[\w+\]\)\)\) > ([\d.]+)", ALERTS.read_text(), re.DOTALL)
+    assert len(judged) == ALERTS.read_text().count("histogram_quantile")
+    for expression, threshold in judged:
+        for name in metric_names(expression):
+            bounds = re.findall(rf'^{name}_bucket\{{le="([\d.]+)"\}}', text, re.MULTILINE)
+            assert float(threshold) in map(float, bounds) or not name.startswith(f"tidewire_{service}_"), name
+
+
+def test_thresholds_follow_from_the_settings_that_the_runbook_names() -> None:
+    rules = ALERTS.read_text()
+    stale_s = 3 * EdgeSettings.model_fields["verdict_stale_s"].default
+    assert f"verifier_watch_silence_seconds\"}} > {stale_s:g}'\n" in rules
+    assert f"tidewire_auth_watch_log_age_seconds > {stale_s:g}\n" in rules
+    assert AuthSettings.model_fields["watch_checkpoint_s"].default == 1
+    assert EdgeSettings.model_fields["frames_per_second"].default == 200
+
+
 def test_the_rules_are_valid() -> None:
     promtool("check", "rules", "alerts.yml")
     promtool("check", "config", "--syntax-only", "prometheus.yml")
@@ -110,7 +135,10 @@ def test_each_alert_fires_and_is_silent_when_it_should() -> None:
 
 
 def test_the_runbook_has_a_section_for_each_alert() -> None:
-    assert re.findall(r"^### (\w+)$", RUNBOOK.read_text(), re.MULTILINE) == alert_names()
+    sections = re.findall(r"^### (\w+)\n(.+?)(?=\n#|\Z)", RUNBOOK.read_text(), re.MULTILINE | re.DOTALL)
+    assert [name for name, _ in sections] == alert_names()
+    for name, text in sections:
+        assert re.findall(r"^\*\*([\w ]+)\.\*\*", text, re.MULTILINE) == PARTS, name
     panels = {query.panel for query in queries()}
     assert {" ".join(name.split()) for name in re.findall(r'"([A-Z][^"]+)"', RUNBOOK.read_text())} <= panels
     links = re.findall(r"- alert: (\w+).*?runbook_url: (\S+)", ALERTS.read_text(), re.DOTALL)
@@ -126,7 +154,7 @@ async def test_prometheus_scrapes_all_services_and_every_panel_has_data(
     async def all_have_data() -> bool:
         await some_load(target, talkers)
         for query in list(empty):
-            values = await asyncio.to_thread(prometheus.values, query.expression)
+            values = await asyncio.to_thread(prometheus.api.values, query.expression)
             if any(not math.isnan(value) for value in values):
                 empty.remove(query)
         return not empty
@@ -137,8 +165,8 @@ async def test_prometheus_scrapes_all_services_and_every_panel_has_data(
             await eventually(all_have_data, DATA_DEADLINE_S)
         except AssertionError:
             pytest.fail(f"without data after {DATA_DEADLINE_S} s: {sorted(empty)}")
-    assert sorted(await asyncio.to_thread(prometheus.values, 'up{job=~"tidewire-.+"}')) == [1, 1, 1]
-    rules = await asyncio.to_thread(prometheus.rules)
+    assert sorted(await asyncio.to_thread(prometheus.api.values, 'up{job=~"tidewire-.+"}')) == [1, 1, 1]
+    rules = await asyncio.to_thread(prometheus.api.rules)
     assert sorted(rule["name"] for rule in rules) == sorted(alert_names())
     assert {rule["health"] for rule in rules} == {"ok"}
 

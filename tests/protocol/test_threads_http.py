@@ -13,8 +13,11 @@ from tests.support.http_client import HttpAnswer, http_async
 from tests.support.key_admin import MadeKey
 from tests.support.protocol_client import RFC3339_UTC_MS, Clients, new_name
 from tests.support.target import Target
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
+
+LIFE_S = 0.5
 
 
 class Api:
@@ -77,8 +80,14 @@ async def test_bad_key(api: Api, headers: dict[str, str]) -> None:
     refused(await api.call("GET", headers=headers), 403, "invalid_key")
 
 
-async def test_expired_key(api: Api) -> None:
-    refused(await api.call("GET", headers={"X-API-Key": "expired-test-key"}), 403, "token_expired")
+async def test_expired_key(api: Api, make_key: Callable[..., MadeKey]) -> None:
+    headers = {"X-API-Key": make_key(expires_in_s=LIFE_S).api_key}
+
+    async def expired() -> bool:
+        return (await api.call("GET", headers=headers)).status != 200
+
+    await eventually(expired)
+    refused(await api.call("GET", headers=headers), 403, "token_expired")
 
 
 async def test_key_without_the_permission(api: Api, make_key: Callable[..., MadeKey]) -> None:

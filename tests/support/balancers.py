@@ -10,6 +10,22 @@ from tests.support.processes import ROOT
 from tests.support.programs import NGINX_FOLDERS, ListeningProgram, find_program
 
 CONFIGURATIONS = ROOT / "deploy" / "balancers"
+# What ends a WebSocket that is silent.
+_IDLE: Mapping[str, Sequence[str]] = {
+    "haproxy.cfg": ["timeout tunnel 1h"],
+    "haproxy-proxy-protocol.cfg": ["timeout client 1h", "timeout server 1h"],
+    "nginx.conf": ["proxy_read_timeout 75s", "proxy_send_timeout 75s"],
+    "envoy.yaml": ["stream_idle_timeout: 3600s"],
+}
+_TIME = re.compile(r"(\d+)([sh])$")
+_SECONDS = {"s": 1, "h": 3600}
+
+
+def idle_s(configuration: str) -> int:
+    """Return the seconds after which a balancer ends a connection that is silent, as configured."""
+    text = (CONFIGURATIONS / configuration).read_text()
+    assert all(setting in text for setting in _IDLE[configuration])
+    return min(int(found[1]) * _SECONDS[found[2]] for each in _IDLE[configuration] if (found := _TIME.search(each)))
 
 
 class Balancer(ListeningProgram):
@@ -21,6 +37,7 @@ class Balancer(ListeningProgram):
         edges: Ports of edges, two.
         check_ports: Their metrics ports, where the configuration asks there.
         source: The address that it comes from.
+        idle_s: Seconds after which it ends a connection that is silent; None: as configured.
     """
 
     def __init__(
@@ -30,12 +47,14 @@ class Balancer(ListeningProgram):
         edges: Sequence[int],
         check_ports: Sequence[int] = (),
         source: str | None = None,
+        idle_s: int | None = None,
     ) -> None:
         super().__init__(re.split(r"[-.]", configuration)[0], folder)
         self._configuration = configuration
         self._edges = edges
         self._check_ports = check_ports
         self._source = f" source {source}" if source else ""
+        self._idle_s = idle_s
 
     def _command(self) -> tuple[Sequence[str], Mapping[str, str]]:
         program = find_program(self.name)
@@ -59,6 +78,8 @@ class Balancer(ListeningProgram):
                 for n, port in enumerate(self._edges, 1)
             }
             command = [program, "-c", str(file), "--disable-hot-restart", "--log-level", "warning"]
+        if self._idle_s is not None:
+            replaced |= {old: _TIME.sub(f"{self._idle_s}s", old) for old in _IDLE[self._configuration]}
         file.write_text(_replace(text, replaced))
         return command, {}
 

@@ -1,6 +1,6 @@
-"""A base image from what this machine has: its Python, Redis and HAProxy with the libraries that they load, and nothing else.
+"""Images from what this machine has: a base of its Python, Redis and HAProxy with the libraries that they load; a Prometheus.
 
-There is no shell in it, and no package manager, and no server is asked for anything.
+There is no shell in them, and no package manager, and no server is asked for anything.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from tests.support.requirements import skip_without
 SERVERS = ("redis-server", "haproxy")
 # Of the official image of Redis: its user, and where it keeps its data.
 REDIS_USER, REDIS_DATA = 999, "data"
+# Of the official image of Prometheus: its name is that of its folder, too.
+PROMETHEUS, NOBODY = "prometheus", 65534
+_FOLDERS = {"tmp": 0o1777, "etc": 0o755, "proc": 0o755, "sys": 0o755, "dev": 0o755, "run": 0o755}
 _LINKS = ("bin", "sbin", "lib", "lib64")
 _NOT_NEEDED = ("__pycache__", "test", "idlelib", "tkinter", "turtledemo", "site-packages", "dist-packages")
 # Where Debian keeps what `python3 -m venv` installs.
@@ -32,11 +35,7 @@ def pack_base(root: Path, archive: Path) -> None:
         root: A folder that is made for them, and removed.
         archive: The tar file that is written.
     """
-    for name in _LINKS:
-        place = Path("/", name)
-        if place.is_symlink():
-            root.mkdir(exist_ok=True)
-            (root / name).symlink_to(place.readlink())
+    _link_folders(root)
     python = Path(sys._base_executable).resolve()  # type: ignore[attr-defined]
     programs = [python, *(_program(name) for name in SERVERS)]
     standard_library = Path(sysconfig.get_path("stdlib"))
@@ -48,18 +47,39 @@ def pack_base(root: Path, archive: Path) -> None:
     (root / "usr/bin").mkdir(parents=True, exist_ok=True)
     (root / "usr/bin/python3").unlink(missing_ok=True)
     (root / "usr/bin/python3").symlink_to(python)
-    for name, mode in (
-        ("tmp", 0o1777),
-        ("etc", 0o755),
-        ("proc", 0o755),
-        ("sys", 0o755),
-        ("dev", 0o755),
-        ("run", 0o755),
-    ):
+    _folder_of(root / REDIS_DATA, REDIS_USER)
+    _pack(root, archive)
+
+
+def pack_prometheus(root: Path, archive: Path) -> None:
+    """Pack the files of an image of Prometheus, which keeps its data where the official one does; as `pack_base`."""
+    _link_folders(root)
+    program = _program(PROMETHEUS)
+    for file in (program, *_libraries([program])):
+        _copy(file, root)
+    _folder_of(root / PROMETHEUS, NOBODY)
+    _pack(root, archive)
+
+
+def _link_folders(root: Path) -> None:
+    """Have `/bin` and its like lead where they lead on this machine."""
+    root.mkdir(exist_ok=True)
+    for name in _LINKS:
+        place = Path("/", name)
+        if place.is_symlink():
+            (root / name).symlink_to(place.readlink())
+
+
+def _folder_of(folder: Path, user: int) -> None:
+    folder.mkdir()
+    os.chown(folder, user, user)
+
+
+def _pack(root: Path, archive: Path) -> None:
+    """Add what every image needs, and pack it."""
+    for name, mode in _FOLDERS.items():
         (root / name).mkdir()
         (root / name).chmod(mode)
-    (root / REDIS_DATA).mkdir()
-    os.chown(root / REDIS_DATA, REDIS_USER, REDIS_USER)
     subprocess.run(["tar", "--directory", str(root), "--create", "--file", str(archive), "."], check=True)
     shutil.rmtree(root)
 

@@ -20,6 +20,7 @@ PROJECT = "tidewire-test"
 START_DEADLINE_S = 120.0
 COMPOSE_DEADLINE_S = 180.0
 OPEN_FILES = 16_384
+_MONITORING = "--profile=monitoring"
 
 
 class ComposedSystem:
@@ -34,6 +35,7 @@ class ComposedSystem:
     def __init__(self, engine: ContainerEngine, folder: Path, images: str) -> None:
         self.engine = engine
         self.port = free_port()
+        self.prometheus_port = free_port()
         self._deploy = folder / "deploy"
         self._files: tuple[str, ...] = ()
         self._variables = {
@@ -41,6 +43,8 @@ class ComposedSystem:
             "TIDEWIRE_IMAGES": images,
             "TIDEWIRE_REDIS_IMAGE": BASE,
             "TIDEWIRE_BALANCER_IMAGE": BASE,
+            "TIDEWIRE_PROMETHEUS_IMAGE": f"{images}/prometheus:latest",
+            "TIDEWIRE_PROMETHEUS_PORT": str(self.prometheus_port),
             "TIDEWIRE_OPEN_FILES": str(OPEN_FILES),
         }
 
@@ -65,9 +69,27 @@ class ComposedSystem:
         self._compose("up", "--detach")
         self.wait_ready()
 
+    def add(self, service: str) -> None:
+        """Start one more service, of the profile of monitoring."""
+        self._compose(_MONITORING, "up", "--detach", "--no-deps", service)
+
     def wait_ready(self) -> None:
         """Return when the public port leads to an edge that can deliver."""
-        wait_until(lambda: self._status("/ready") == 200, START_DEADLINE_S, "a message goes round")
+        try:
+            wait_until(lambda: self._status("/ready") == 200, START_DEADLINE_S, "a message goes round")
+        except AssertionError as late:
+            raise AssertionError(f"{late}\n{self.logs()}") from None
+
+    def wait_well(self, service: str) -> None:
+        """Return when a message goes round, and a container finds itself well, by the probe of its image."""
+        container = self.containers()[service]
+        if self.engine.inspect(container)["Config"].get("Healthcheck"):
+            wait_until(lambda: self.engine.finds_itself_well(container), START_DEADLINE_S, f"{service} is well")
+        self.wait_ready()
+
+    def pid_of(self, container: str) -> int:
+        """Return the process of a container; 0 while there is none."""
+        return int(self.engine.inspect(container)["State"]["Pid"])
 
     def _status(self, path: str) -> int:
         try:
@@ -78,7 +100,7 @@ class ComposedSystem:
     def down(self) -> None:
         """Remove everything."""
         if self._files:
-            self._compose("down", "--volumes", "--timeout=1", check=False)
+            self._compose(_MONITORING, "down", "--volumes", "--timeout=1", check=False)
             self._files = ()
 
     def containers(self) -> Mapping[str, str]:

@@ -12,14 +12,15 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.base_image import pack_base
+from tests.support.base_image import PROMETHEUS, pack_base, pack_prometheus
 from tests.support.processes import ROOT
+from tests.support.programs import find_program
 from tests.support.requirements import skip_without
 
 PROGRAMS = ("podman", "runc", "iptables")
@@ -61,7 +62,9 @@ class ContainerEngine:
             '[containers]\ndefault_ulimits = ["nofile=16384:16384", "nproc=4096:4096"]\n'
             f'[network]\nnetwork_backend = "netavark"\nnetwork_config_dir = "{folder}/networks"\n'
             '[engine]\nruntime = "runc"\nevents_logger = "file"\ncgroup_manager = "cgroupfs"\n'
-            f'tmp_dir = "{folder}/state"\nstatic_dir = "{folder}/static"\nvolume_path = "{folder}/volumes"\n'
+            # Where podman itself looks for it when it cleans up after a container: else nobody is told that one has ended.
+            f'static_dir = "{folder}/images/libpod"\n'
+            f'tmp_dir = "{folder}/state"\nvolume_path = "{folder}/volumes"\n'
         )
         policy.write_text("unqualified-search-registries = []\n")
         return {
@@ -89,15 +92,16 @@ class ContainerEngine:
         )
 
     def ended(self, *arguments: str) -> str:
-        """Run a container to its end, and return what it wrote.
-
-        Not attached to it: podman may miss the end of one that is quicker than itself.
-        """
+        """Run a container to its end, and return what it wrote, on whichever stream."""
         container = self.run(arguments[0], "--detach", *arguments[1:])
         self.run("wait", container)
         written = self.logs(container)
         self.run("rm", "--force", container)
         return written
+
+    def finds_itself_well(self, container: str) -> bool:
+        """Run the probe of its image in a container; return whether it is content."""
+        return self._run(["podman", "healthcheck", "run", container], COMMAND_DEADLINE_S).returncode == 0
 
     def logs(self, container: str) -> str:
         """Return what a container has written, on whichever stream."""
@@ -110,9 +114,18 @@ class ContainerEngine:
 
     def make_base(self) -> None:
         """Make the base image."""
-        archive = self._folder / "base.tar"
-        pack_base(self._folder / "base", archive)
-        self.run("import", str(archive), BASE, deadline_s=BUILD_DEADLINE_S)
+        self._import(pack_base, BASE)
+
+    def make_prometheus(self, tag: str) -> None:
+        """Make an image of Prometheus that starts as the official one."""
+        places = ["--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/prometheus"]
+        starts = f"ENTRYPOINT {json.dumps([find_program(PROMETHEUS), *places])}"
+        self._import(pack_prometheus, tag, f"--change={starts}", "--change=USER 65534:65534")
+
+    def _import(self, pack: Callable[[Path, Path], None], tag: str, *changes: str) -> None:
+        archive = self._folder / "image.tar"
+        pack(self._folder / "image", archive)
+        self.run("import", *changes, str(archive), tag, deadline_s=BUILD_DEADLINE_S)
         archive.unlink()
 
     def build(self, target: str, tag: str) -> None:

@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email.message import Message
 from typing import Any
 
 DEADLINE_S = 30.0
@@ -15,10 +16,10 @@ DEADLINE_S = 30.0
 
 @dataclass(frozen=True)
 class HttpAnswer:
-    """What came back."""
+    """What came back; the names of headers in any case (RFC 9110 section 5.1)."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: Message
     body: bytes
 
     def json(self) -> Any:
@@ -39,10 +40,10 @@ def http(
     request = urllib.request.Request(url, data=data, method=method, headers=all_headers)
     try:
         with urllib.request.urlopen(request, timeout=DEADLINE_S) as response:
-            return HttpAnswer(response.status, dict(response.headers), response.read())
+            return HttpAnswer(response.status, response.headers, response.read())
     except urllib.error.HTTPError as refused:
         with refused:
-            return HttpAnswer(refused.code, dict(refused.headers), refused.read())
+            return HttpAnswer(refused.code, refused.headers, refused.read())
 
 
 async def http_async(method: str, url: str, **more: Any) -> HttpAnswer:

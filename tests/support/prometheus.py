@@ -38,6 +38,37 @@ def promtool(*arguments: str, text: str | None = None) -> str:
     return result.stdout
 
 
+class PrometheusApi:
+    """What a Prometheus says.
+
+    Args:
+        url: Where it listens, `http://host:port`.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def values(self, query: str) -> Sequence[float]:
+        """Return what a query gives now, one number for each series."""
+        return [float(series["value"][1]) for series in self._ask("query", query=query)["result"]]
+
+    def rules(self) -> Sequence[Mapping[str, Any]]:
+        """Return the rules, as it judges them."""
+        return [rule for group in self._ask("rules")["groups"] for rule in group["rules"]]
+
+    def answers(self) -> bool:
+        """Return whether it is ready."""
+        try:
+            return http("GET", f"{self._url}/-/ready").status == 200
+        except OSError:
+            return False
+
+    def _ask(self, what: str, **parameters: str) -> Any:
+        answer = http("GET", f"{self._url}/api/v1/{what}?{urlencode(parameters)}")
+        assert answer.status == 200, (parameters, answer.body)
+        return json.loads(answer.body)["data"]
+
+
 class Prometheus(ListeningProgram):
     """Scrapes services, with its data in a folder of its own.
 
@@ -48,6 +79,7 @@ class Prometheus(ListeningProgram):
 
     def __init__(self, directory: Path, targets: Mapping[str, str]) -> None:
         super().__init__(PROGRAM, directory)
+        self.api = PrometheusApi(self.url)
         self._targets = targets
 
     def _command(self) -> tuple[Sequence[str], Mapping[str, str]]:
@@ -57,19 +89,6 @@ class Prometheus(ListeningProgram):
         (self._folder / "prometheus.yml").write_text(self._configuration())
         places = ("--config.file=prometheus.yml", "--storage.tsdb.path=data")
         return [program, *places, f"--web.listen-address=127.0.0.1:{self.port}"], {}
-
-    def values(self, query: str) -> Sequence[float]:
-        """Return what a query gives now, one number for each series."""
-        return [float(series["value"][1]) for series in self._ask("query", query=query)["result"]]
-
-    def rules(self) -> Sequence[Mapping[str, Any]]:
-        """Return the rules, as it judges them."""
-        return [rule for group in self._ask("rules")["groups"] for rule in group["rules"]]
-
-    def _ask(self, what: str, **parameters: str) -> Any:
-        answer = http("GET", f"{self.url}/api/v1/{what}?{urlencode(parameters)}")
-        assert answer.status == 200, (parameters, answer.body)
-        return json.loads(answer.body)["data"]
 
     def _configuration(self) -> str:
         text = (MONITORING / "prometheus.yml").read_text()
@@ -82,7 +101,4 @@ class Prometheus(ListeningProgram):
         return text
 
     def _answers(self) -> bool:
-        try:
-            return http("GET", f"{self.url}/-/ready").status == 200
-        except OSError:
-            return False
+        return self.api.answers()

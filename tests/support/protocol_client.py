@@ -248,7 +248,9 @@ class ProtocolClient:
         return await self.confirmation(frame_id, "chat_message")
 
     async def close(self) -> None:
-        await self.socket.close()
+        """Close the connection, unless the server has: the library stumbles if that cut off what it was sending."""
+        if self.socket.close_code is None:
+            await self.socket.close()
 
 
 class Clients:

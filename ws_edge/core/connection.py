@@ -103,7 +103,7 @@ class Connection:
         self.channels: dict[str, Membership] = {}
         self.facts: SessionFacts | None = None
         self.expire_time_s: float | None = None
-        # Of the auth service's store, when its key was last verified: every change up to it was considered.
+        # Of the auth service's store: it was let in after every change of its key up to this one, or was told of it.
         self.key_revision = 0
         # On its key, while it is being let in: changes that come meanwhile are not forgotten.
         self.newest_verdict: KeyVerdict | None = None

@@ -40,6 +40,7 @@ class KeyTerms:
         if verdict is None:
             raise AssertionError(f"connection {connection.number} was not verified")
         self._take_over(connection, verdict)
+        connection.key_revision = verdict.revision
         connection.guard.adopt(connection.limits, buckets, self._clock.monotonic_s())
 
     def renew(self, connection: Connection, verdict: KeyVerdict) -> None:
@@ -58,7 +59,6 @@ class KeyTerms:
     def _take_over(self, connection: Connection, verdict: KeyVerdict) -> None:
         connection.limits = limits_of(verdict.limits, self._defaults)
         connection.expire_time_s = verdict.expire_time_s
-        connection.key_revision = max(connection.key_revision, verdict.revision)
 
 
 @functools.lru_cache(MEMORY)

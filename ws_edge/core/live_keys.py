@@ -95,13 +95,15 @@ class LiveKeys:
         if not verdict.allowed:
             self._refuse(connection, _ending(verdict.code), None)
             return
-        is_news = revision > connection.key_revision
         self._terms.renew(connection, verdict)
         for channel in list(connection.channels):
             decision = await self._keys.check(who.key_id, "join", channel, who.domain, who.workspace)
             if not decision.allowed and not connection.closed:
                 self._membership.expel(connection, channel, "permission_denied")
-        if connection.state is State.AUTHENTICATED and is_news:
+        if connection.state is State.AUTHENTICATED and revision > connection.key_revision:
+            # Only what is told is over. A change from before the client was let in may be heard of after the next one was
+            # made, which this verdict knows of: then the client is told when word of that one comes.
+            connection.key_revision = max(revision, verdict.revision)
             connection.send_frame(
                 "auth_status", {"status": "authenticated", "message": "Permissions were checked again"}
             )

@@ -38,6 +38,27 @@ def images(engine: ContainerEngine) -> dict[str, str]:
     return names
 
 
+@pytest.fixture(scope="session")
+def prometheus(engine: ContainerEngine) -> str:
+    """An image of Prometheus."""
+    name = f"{PREFIX}/prometheus:latest"
+    engine.make_prometheus(name)
+    return name
+
+
+@pytest.fixture(scope="module")
+def pair(
+    engine: ContainerEngine, images: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ComposedSystem]:
+    """Two of each service behind a balancer, for all tests of a module: each leaves the system well."""
+    system = ComposedSystem(engine, tmp_path_factory.mktemp("pair"), PREFIX)
+    try:
+        system.up("compose.yaml")
+        yield system
+    finally:
+        system.down()
+
+
 @pytest.fixture
 def compose(engine: ContainerEngine, images: dict[str, str], tmp_path: Path) -> Iterator[ComposedSystem]:
     """Starts a Compose file, and removes everything of it."""

@@ -50,6 +50,11 @@ class AuthPeer(auth_pb2_grpc.AuthServiceServicer):
         self.code = code
         self.tell(auth_pb2.WatchKeysResponse(change=self.change_event(code, key_id)))
 
+    def tell_ahead(self) -> None:
+        """Tell watchers of a change that verdicts do not know of before `revision` is one higher."""
+        change = auth_pb2.KeyChange(key_id="k1", code=self.code, revision=self.revision + 1)
+        self.tell(auth_pb2.WatchKeysResponse(change=change))
+
     def change_event(self, code: int, key_id: str = "k1") -> auth_pb2.KeyChange:
         return auth_pb2.KeyChange(key_id=key_id, code=code, revision=self.revision)
 

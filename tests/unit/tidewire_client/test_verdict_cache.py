@@ -108,7 +108,18 @@ def test_clearing_forgets_verdicts_but_not_changes() -> None:
 def test_after_a_loss_nothing_made_before_it_is_taken() -> None:
     cache = VerdictCache(10)
     cache.change("k2", 3)
-    cache.clear(7)
+    cache.begin_at(7)
     assert not cache.put("q", verdict("k1", revision=6))
     assert not cache.put("q", verdict("k2", revision=6))
     assert cache.put("q", verdict("k1", revision=7))
+
+
+def test_a_store_that_was_replaced_begins_anew() -> None:
+    cache = VerdictCache(1)
+    for number in range(3):
+        cache.change(f"k{number}", 100 + number)
+    cache.put("q", verdict("k1", revision=200))
+    cache.begin_at(7)
+    assert len(cache) == 0
+    assert cache.put("q", verdict("k2", revision=7))
+    assert not cache.put("q", verdict("k2", revision=6))

@@ -16,7 +16,7 @@ from tidewire_client.errors import CallerNotAllowed, InvalidRequest, ServiceTime
 from tidewire_client.flights import Flights
 from tidewire_client.key_watch import KeyChanged
 from tidewire_client.verdict import Verdict, VerdictCode
-from tidewire_client.verifier import KeyVerifier
+from tidewire_client.verifier import MAX_REPEATS, KeyVerifier
 
 STALE_S = 5.0
 GRACE_S = 60.0
@@ -192,6 +192,43 @@ async def test_an_answer_overtaken_by_a_change_is_asked_for_again() -> None:
         assert (await asker).code is VerdictCode.REVOKED
         assert w.verifier.stats.fills_rejected == 1
         assert len(w.peer.batches) == 2
+
+
+async def test_a_service_that_lags_behind_is_asked_again_until_it_has_the_change() -> None:
+    async with world() as w:
+        w.peer.tell_ahead()
+
+        async def told() -> bool:
+            return bool(w.changes)
+
+        await eventually(told)
+        asker = asyncio.create_task(w.verifier.check("k1", "join", "secret", "d", "w"))
+
+        async def asked_again() -> bool:
+            return len(w.peer.checks) >= 3
+
+        await eventually(asked_again)
+        assert not asker.done()
+        w.peer.revision += 1
+        assert (await asker).revision == w.peer.revision
+
+
+async def test_an_answer_from_before_a_known_change_is_never_given() -> None:
+    """Neither for a key nor for a permission, however long the service lags behind."""
+    async with world() as w:
+        w.peer.tell_ahead()
+
+        async def told() -> bool:
+            return bool(w.changes)
+
+        await eventually(told)
+        for question in (w.verifier.check("k1", "join", "lobby", "d", "w"), w.verifier.verify(GOOD_KEY)):
+            with pytest.raises(ServiceUnavailable):
+                await question
+        assert len(w.peer.checks) == len(w.peer.batches) == 1 + MAX_REPEATS
+        assert w.verifier.stats.refused_unavailable == 2
+        w.peer.revision += 1
+        assert (await w.verifier.verify(GOOD_KEY)).allowed
 
 
 async def test_permissions_are_asked_for_once() -> None:

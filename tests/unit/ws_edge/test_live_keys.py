@@ -377,3 +377,18 @@ async def test_a_change_that_came_before_a_connection_was_let_in_is_no_news_to_i
     assert client.frames() == []
     await world.gateway.live_keys.recheck(client.connection, 8)
     assert client.one()["type"] == "auth_status"
+
+
+async def test_a_change_is_told_also_where_word_of_an_earlier_one_came_after_it_was_made() -> None:
+    """The verdict that is asked for because of the earlier one knows of the later one already."""
+    world = World()
+    world.keys.verdicts["good"] = KeyVerdict("VALID", "k1", revision=7)
+    client = await world.authenticated()
+    client.frames()
+    world.keys.key = KeyVerdict("VALID", "k1", revision=9)
+    await world.gateway.live_keys.recheck(client.connection, 7)
+    assert client.frames() == []
+    await world.gateway.live_keys.recheck(client.connection, 8)
+    assert client.one()["type"] == "auth_status"
+    await world.gateway.live_keys.recheck(client.connection, 9)
+    assert client.frames() == [], "it was told of both"
