@@ -38,6 +38,7 @@ which are also what clients in other languages are generated from ([verifying ke
 reflection, so `grpcurl` needs no files, and `grpc.health.v1`.
 """
 _SYNTAX: Final = 12
+_FIELDS: Final = ("field", "type", "number", "what it is")
 _TYPES: Final = {number: name.removeprefix("TYPE_").lower() for name, number in FieldDescriptorProto.Type.items()}
 
 
@@ -90,9 +91,15 @@ def _message(message: DescriptorProto, path: tuple[int, ...], comments: Comments
         (f"`{field.name}`", _type(field, entries), str(field.number), in_words(comments.get((*path, 2, n), "")))
         for n, field in enumerate(message.field)
     ]
-    return _section(message.name, package, comments.get(path, "")) + table(
-        ("field", "type", "number", "what it is"), rows
-    )
+    inner = f"{package}.{message.name}"
+    parts = [_section(message.name, package, comments.get(path, "")), table(_FIELDS, rows)]
+    parts += [
+        _message(nested, (*path, 3, n), comments, inner)
+        for n, nested in enumerate(message.nested_type)
+        if not nested.options.map_entry
+    ]
+    parts += [_enum(enum, (*path, 4, n), comments, inner) for n, enum in enumerate(message.enum_type)]
+    return "".join(parts)
 
 
 def _enum(enum: EnumDescriptorProto, path: tuple[int, ...], comments: Comments, package: str) -> str:

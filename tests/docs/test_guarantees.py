@@ -16,13 +16,13 @@ WORD = re.compile(r"`([^`\n]+)`")
 
 
 @functools.cache
-def test_files() -> tuple[Path, ...]:
+def files_of_tests() -> tuple[Path, ...]:
     return tuple((ROOT / "tests").rglob("test_*.py"))
 
 
 @functools.cache
-def test_names() -> frozenset[str]:
-    found = (re.findall(r"^\s*(?:async )?def (test_\w+)", file.read_text(), re.MULTILINE) for file in test_files())
+def names_of_tests() -> frozenset[str]:
+    found = (re.findall(r"^\s*(?:async )?def (test_\w+)", file.read_text(), re.MULTILINE) for file in files_of_tests())
     return frozenset(name for names in found for name in names)
 
 
@@ -31,19 +31,19 @@ def exists(named: str) -> bool:
     if named.startswith("tests/"):
         return any(ROOT.glob(named.rstrip("/")))
     if named.endswith(".py"):
-        return any(file.match(named) for file in test_files())
+        return any(file.match(named) for file in files_of_tests())
     if named.endswith("..."):
-        return any(name.startswith(named.removesuffix("...")) for name in test_names())
-    return named in test_names()
+        return any(name.startswith(named.removesuffix("...")) for name in names_of_tests())
+    return named in names_of_tests()
 
 
-def tests_named_in(text: str) -> list[str]:
+def named_in(text: str) -> list[str]:
     return [word for word in WORD.findall(text) if re.match(r"tests/|test_\w+(\.py|\.\.\.)?$", word)]
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_the_tests_that_a_page_names_exist(page: str) -> None:
-    named = tests_named_in((ROOT / page).read_text())
+    named = named_in((ROOT / page).read_text())
     assert named
     assert [name for name in named if not exists(name)] == []
 
@@ -54,7 +54,7 @@ def test_each_promise_names_a_test() -> None:
     assert len(rows) > 20
     for row in rows:
         promise, _, shown = row.split(" | ")
-        assert tests_named_in(shown) or "conformance suite" in shown, f"no test shows: {promise}"
+        assert named_in(shown) or "conformance suite" in shown, f"no test shows: {promise}"
 
 
 @pytest.mark.parametrize("page", [*PAGES, "docs/architecture.md"])
@@ -73,7 +73,7 @@ def test_what_is_not_there_is_found() -> None:
     assert not exists("test_that_is_not_there")
     assert not exists("test_that_is_not_...")
     assert exists("tests/conformance/test_cluster_*.py")
-    assert tests_named_in("`tests/a.py`: `test_b_...`, `test_c.py`, `core/d.py`") == [
+    assert named_in("`tests/a.py`: `test_b_...`, `test_c.py`, `core/d.py`") == [
         "tests/a.py",
         "test_b_...",
         "test_c.py",

@@ -9,8 +9,8 @@ import shlex
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import click
 import typer
+from typer.core import TyperGroup
 
 from auth_service.settings import AuthSettings
 from benchmarks import message_path
@@ -140,17 +140,16 @@ def _benchmark(arguments: list[str]) -> None:
 
 
 def _command_line(arguments: list[str]) -> None:
-    command: click.Command = typer.main.get_command(app)
+    command: Any = typer.main.get_command(app)
     words = list(arguments)
+    while isinstance(command, TyperGroup):
+        found = command.get_command(typer.Context(command), words.pop(0)) if words else None
+        if found is None:
+            raise WrongCommand(f"tidewire {' '.join(arguments)}: no such command")
+        command = found
     try:
-        while isinstance(command, click.Group):
-            context = click.Context(command)
-            found = command.get_command(context, words.pop(0)) if words else None
-            if found is None:
-                raise WrongCommand(f"tidewire {' '.join(arguments)}: no such command")
-            command = found
         command.make_context(command.name, words)
-    except click.exceptions.ClickException as error:
+    except typer.TyperException as error:
         raise WrongCommand(f"tidewire {' '.join(arguments)}: {error.format_message()}") from None
 
 
