@@ -144,6 +144,7 @@ def diagram(block: Block) -> None:
     participants: set[str] = set()
     depth = 0
     for line in lines:
+        assert ";" not in line, f"{block.place}: a semicolon ends a line of a diagram: {line}"
         declared = re.fullmatch(r"participant (\w+) as .+", line)
         if declared:
             participants.add(declared[1])
@@ -154,7 +155,6 @@ def diagram(block: Block) -> None:
             assert note[1] in participants, f"{block.place}: {line}"
         elif message:
             assert {message["from"], message["to"]} <= participants, f"{block.place}: {line}"
-            assert ";" not in line, f"{block.place}: a semicolon ends a line: {line}"
         else:
             assert STRUCTURE.fullmatch(line), f"{block.place}: {line}"
             depth += {"alt": 1, "opt": 1, "loop": 1, "par": 1, "end": -1}.get(line.split()[0], 0)
