@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import resource
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -150,6 +151,22 @@ def measure_run(peer: Peer, generator: Generator, publishers: Sequence[Publisher
     run = generator.run(publishers, deadline_s=RUN_DEADLINE_S)
     used = {name: cpu_seconds(pids) - before.get(name, 0.0) for name, pids in by_part(peer.parts()).items()}
     return Measured(run, used, sum(seconds for name, seconds in used.items() if name not in peer.apart))
+
+
+def measure_at_rest(peer: Peer, size: Size) -> float:
+    """Return the CPU seconds a second that the server takes while nobody sends it anything.
+
+    Args:
+        peer: The server.
+        size: How long to look: twice as long as a measurement, as there is little to see.
+    """
+    before, began_s = _own_cpu_seconds(peer), time.monotonic()
+    time.sleep(2 * size.seconds)
+    return (_own_cpu_seconds(peer) - before) / (time.monotonic() - began_s)
+
+
+def _own_cpu_seconds(peer: Peer) -> float:
+    return sum(cpu_seconds(pids) for name, pids in by_part(peer.parts()).items() if name not in peer.apart)
 
 
 def measure_for(peer: Peer, generator: Generator, publishers: Sequence[Publisher], size: Size) -> Measured:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import statistics
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from typing import Final
 from benchmarks.load.generator import Generator
 from benchmarks.load.plan import Client
 from benchmarks.peers.base import Peer
-from benchmarks.scenarios.base import Figure, Measured, Outcome, Scenario, Size, fitting, measure_for
+from benchmarks.scenarios.base import Figure, Measured, Outcome, Scenario, Size, fitting, measure_at_rest, measure_for
 from benchmarks.scenarios.rooms_of_members import Rooms, fill
 
 # As many as one connection may be in, by default.
@@ -27,6 +28,10 @@ _BUSY_ROOMS: Final = 10
 _BUSY_MEMBERS: Final = 10
 _WINDOWS: Final = (1, 16)
 _OPEN_DEADLINE_S: Final = 900.0
+# After so many connections and joins, services look for cycles among all that is new; two such times are over then.
+_SETTLES_S: Final = 10.0
+# Measurements at each size; their median counts.
+_REPEATS: Final = 3
 # Clients that are silent have numbers that no busy one has.
 _FIRST_SILENT: Final = 2_000_000
 
@@ -44,6 +49,8 @@ class Growth:
         sizes: How many.
         few: How many where it only has to be seen that it works.
         flat: The sizes, first and last, between which the cost is to be the same.
+        has_rest: Whether it costs something while there are no messages (heartbeats, for one). That is measured by itself,
+            and is no part of what a message costs.
         fits: Returns those sizes that this machine allows.
     """
 
@@ -53,6 +60,7 @@ class Growth:
     sizes: Sequence[int]
     few: Sequence[int]
     flat: tuple[int, int]
+    has_rest: bool = True
     fits: Callable[[Sequence[int]], Sequence[int]] = fitting
 
     def counts(self, size: Size) -> Sequence[int]:
@@ -61,7 +69,13 @@ class Growth:
 
     def figures(self, size: Size) -> Sequence[Figure]:
         """Return a figure for each point, the change over what is to be flat, and the slope."""
-        return [figure for window in _WINDOWS for figure in self._figures(self.counts(size), window)]
+        counts = self.counts(size)
+        figures = [figure for window in _WINDOWS for figure in self._figures(counts, window)]
+        return figures + [self._at_rest(count) for count in counts] if self.has_rest else figures
+
+    def _at_rest(self, count: int) -> Figure:
+        words = f"{count:,} {self.words}, and no message"
+        return Figure(f"rest_{count}_ms", words, "CPU ms / s", more_is_better=False)
 
     def _figures(self, counts: Sequence[int], window: int) -> Iterator[Figure]:
         under_way = f"{window} in flight"
@@ -96,7 +110,7 @@ class Growth:
 
 
 MEMBERS: Final = Growth(
-    "growth-members", "members", "delivery", (10, 100, 1_000, 10_000, 19_000), (10, 50), (100, 10_000)
+    "growth-members", "members", "delivery", (10, 100, 1_000, 10_000, 19_000), (10, 50), (100, 10_000), has_rest=False
 )
 CHANNELS: Final = Growth(
     "growth-channels",
@@ -122,25 +136,43 @@ def slope(costs: Mapping[int, float]) -> float:
     return statistics.linear_regression(sizes, [math.log(cost) for cost in costs.values()]).slope
 
 
+class _Costs:
+    """What was measured at each size, with each number of messages under way."""
+
+    def __init__(self) -> None:
+        self._us: dict[int, dict[int, list[float]]] = {window: {} for window in _WINDOWS}
+
+    def add(self, outcome: Outcome, window: int, count: int, measured: Measured, us: float) -> None:
+        """Note a measurement, and its details in the outcome."""
+        taken = self._us[window].setdefault(count, [])
+        taken.append(us)
+        outcome.take(f"{count}_w{window}_{len(taken)}", measured)
+
+    def fit(self, growth: Growth) -> dict[str, float]:
+        """Return the figures of the medians at each size."""
+        figures: dict[str, float] = {}
+        for window, taken in self._us.items():
+            figures |= growth.fit({count: statistics.median(us) for count, us in taken.items()}, window)
+        return figures
+
+
 def _with_members(peer: Peer, size: Size) -> Outcome:
     outcome = Outcome()
-    costs: dict[int, dict[int, float]] = {window: {} for window in _WINDOWS}
+    costs = _Costs()
     for group, count in enumerate(MEMBERS.counts(size)):
         rooms = fill(peer, 1, count, group)
         with Generator() as generator:
             generator.open(rooms.clients, deadline_s=_OPEN_DEADLINE_S)
             for window, measured in _with_each_window(peer, generator, rooms, size):
-                outcome.take(f"{count}_w{window}", measured)
-                costs[window][count] = _us(measured, measured.run.received)
-    for window in _WINDOWS:
-        outcome.figures |= MEMBERS.fit(costs[window], window)
+                costs.add(outcome, window, count, measured, cost_us(measured, measured.run.received))
+    outcome.figures |= costs.fit(MEMBERS)
     return outcome
 
 
 def _with_silent(growth: Growth, silent_clients: SilentClients, peer: Peer, size: Size) -> Outcome:
     """Measure the same few busy rooms beside more and more that is silent."""
     outcome = Outcome()
-    costs: dict[int, dict[int, float]] = {window: {} for window in _WINDOWS}
+    costs = _Costs()
     rooms = fill(peer, _BUSY_ROOMS, _BUSY_MEMBERS)
     with ExitStack() as stack:
         busy = stack.enter_context(Generator())
@@ -148,11 +180,12 @@ def _with_silent(growth: Growth, silent_clients: SilentClients, peer: Peer, size
         for before, count in pairwise((0, *growth.counts(size))):
             silent = stack.enter_context(Generator())
             silent.open(list(silent_clients(peer, before, count)), deadline_s=_OPEN_DEADLINE_S)
+            time.sleep(0 if size.small else _SETTLES_S)
+            at_rest = measure_at_rest(peer, size)
+            outcome.figures[f"rest_{count}_ms"] = at_rest * 1e3
             for window, measured in _with_each_window(peer, busy, rooms, size):
-                outcome.take(f"{count}_w{window}", measured)
-                costs[window][count] = _us(measured, measured.run.sent)
-    for window in _WINDOWS:
-        outcome.figures |= growth.fit(costs[window], window)
+                costs.add(outcome, window, count, measured, cost_us(measured, measured.run.sent, at_rest))
+    outcome.figures |= costs.fit(growth)
     return outcome
 
 
@@ -170,14 +203,21 @@ def _in_channels(peer: Peer, before: int, count: int) -> Iterator[Client]:
 
 
 def _with_each_window(peer: Peer, generator: Generator, rooms: Rooms, size: Size) -> Iterator[tuple[int, Measured]]:
-    for window in _WINDOWS:
+    """Measure with few and with many messages under way, in turn and several times."""
+    for window in _WINDOWS * (1 if size.small else _REPEATS):
         publishers = [replace(publisher, window=window) for publisher in rooms.publishers]
         yield window, measure_for(peer, generator, publishers, size)
 
 
-def _us(measured: Measured, count: int) -> float:
-    """Return the server's CPU time for each, in microseconds; at least a tick of the system's clock in all."""
-    return max(measured.cpu_seconds, 1e-2) / max(count, 1) * 1e6
+def cost_us(measured: Measured, count: int, at_rest: float = 0.0) -> float:
+    """Return the server's CPU time for each, in microseconds; at least a tick of the system's clock in all.
+
+    Args:
+        measured: What it took.
+        count: For how many.
+        at_rest: CPU seconds a second that it takes anyway.
+    """
+    return max(measured.cpu_seconds - at_rest * measured.run.seconds, 1e-2) / max(count, 1) * 1e6
 
 
 def _scenario(growth: Growth, title: str, measure: Callable[[Peer, Size], Outcome]) -> Scenario:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.scenarios.base import FULL, SMALL, Size
-from benchmarks.scenarios.growth import CHANNELS, IDLE, MEMBERS, Growth, slope
+from benchmarks.load.counts import Run, Times
+from benchmarks.scenarios.base import FULL, SMALL, Measured, Size
+from benchmarks.scenarios.growth import CHANNELS, IDLE, MEMBERS, Growth, cost_us, slope
 
 
 @pytest.mark.parametrize(
@@ -27,5 +28,14 @@ def test_change_and_slope_are_of_what_is_to_be_flat() -> None:
 @pytest.mark.parametrize("size", [SMALL, FULL])
 def test_every_figure_that_is_announced_is_found(growth: Growth, size: Size) -> None:
     costs = dict.fromkeys(growth.counts(size), 1.0)
-    found = {**growth.fit(costs, 1), **growth.fit(costs, 16)}
-    assert found.keys() == {figure.key for figure in growth.figures(size)}
+    found = {*growth.fit(costs, 1), *growth.fit(costs, 16)}
+    at_rest = {f"rest_{count}_ms" for count in costs} if growth.has_rest else set()
+    assert found | at_rest == {figure.key for figure in growth.figures(size)}
+
+
+def test_what_is_spent_at_rest_is_no_part_of_what_a_message_costs() -> None:
+    none = Times(0, 0.0, 0.0, 0.0, 0.0, 0.0, ())
+    run = Run(2.0, 0.1, 1_000, 10_000, 10_000, 1_000, none, none, none, ())
+    measured = Measured(run, {}, cpu_seconds=1.2)
+    assert cost_us(measured, 1_000, at_rest=0.1) == pytest.approx(1_000.0)
+    assert cost_us(measured, 1_000) == pytest.approx(1_200.0)

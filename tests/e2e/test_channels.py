@@ -57,6 +57,27 @@ def test_a_channel_that_is_not_allowed_is_said_and_nothing_else_ends(people: Peo
     page.wait_for_messages("still here")
 
 
+def test_being_authenticated_survives_news_of_the_key_and_what_was_refused_is_sent_again(
+    people: People, gateway: Gateway
+) -> None:
+    admin, reading = gateway.key_admin(), ["join:lobby", "history:lobby", "presence:lobby"]
+    key = admin.create(reading)
+    page = people("alice")
+    page.connect(key.api_key)
+    page.watch_states()
+    page.write("May I?")
+    page.wait(lambda: page.texts("delivery") == ["Not sent: Missing permission: publish:lobby"], "says why")
+    admin.update(key, permissions=[*reading, "publish:lobby"])
+    page.wait(lambda: "auth_status" in page.text("frames"), "was told of the change")
+    page.tab.click("again")
+    page.wait(lambda: page.texts("delivery") == ["stored"], "it is stored")
+    assert page.messages == ["May I?"]
+    assert page.shown_states == ["Connected, Authenticated"]
+    admin.update(key, permissions=["join:general"])
+    page.wait(lambda: "#lobby: permission_denied" in page.text("channel-problem"), "was put out of the channel")
+    assert page.shown_states == ["Connected, Authenticated"]
+
+
 def test_what_is_not_looked_at_is_unread(people: People) -> None:
     alice, bob = people("alice"), people("bob")
     for page in (alice, bob):

@@ -82,6 +82,26 @@ def test_an_edge_that_is_killed_is_found_again(people: People, gateway: Gateway)
     page.wait_for_messages("before", "meanwhile", "after")
 
 
+def test_a_session_service_that_is_killed_costs_no_connection_and_no_message(people: People, gateway: Gateway) -> None:
+    alice, bob = people("alice"), people("bob")
+    for page in (alice, bob):
+        page.connect()
+        page.watch_states()
+    alice.write("before")
+    bob.wait_for_messages("before")
+    gateway.session.kill9()
+    alice.write("meanwhile")
+    gateway.session.start()
+    alice.wait(lambda: "sending" not in alice.texts("delivery"), "knows what became of it")
+    if alice.texts("again"):
+        alice.tab.click("again")
+    bob.wait_for_messages("before", "meanwhile")
+    bob.write("after")
+    alice.wait_for_messages("before", "meanwhile", "after")
+    for page in (alice, bob):
+        assert page.shown_states == ["Connected, Authenticated"]
+
+
 def test_a_connection_can_be_broken_on_purpose_and_the_outage_is_listed(people: People) -> None:
     page = people("alice")
     page.connect()

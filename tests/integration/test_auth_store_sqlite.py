@@ -88,11 +88,21 @@ async def test_a_folder_that_is_a_file_is_refused(tmp_path: Path, new_store: Ope
         await new_store(tmp_path / "data" / "auth.db").open()
 
 
-async def test_two_that_open_a_new_file_at_once_agree(new_store: Open) -> None:
-    first, second = new_store(), new_store()
+@pytest.mark.parametrize("number", range(20))
+async def test_two_that_open_a_new_file_at_once_agree(tmp_path: Path, new_store: Open, number: int) -> None:
+    path = tmp_path / f"{number}.db"
+    first, second = new_store(path), new_store(path)
     await asyncio.gather(first.open(), second.open())
     await first.create(a_record("k1"))
     assert (await second.create(a_record("k2"))).revision == 2
+
+
+async def test_a_file_that_somebody_keeps_locked_is_no_store(tmp_path: Path, new_store: Open) -> None:
+    path = tmp_path / "locked.db"
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(StoreUnavailableError, match="database is locked"):
+            await new_store(path, timeout_s=0.4).open()
 
 
 async def test_a_writer_elsewhere_makes_calls_wait_then_fail_and_holds_up_no_reader(

@@ -6,6 +6,7 @@ take some 20 microseconds, a good deal less than the way to another thread and b
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -26,6 +27,7 @@ T = TypeVar("T")
 MAX_WAITING_CALLS: Final = 1024
 # How long a point read may wait for a lock: it holds up the event loop.
 READ_BUSY_MS: Final = 50
+SWITCH_AGAIN_S: Final = 0.005
 _UNAVAILABLE: Final = "the key store did not answer; the call may be repeated"
 
 log = get_logger("auth_service.store")
@@ -172,8 +174,9 @@ class SqliteKeyStore:
     def _open_writer(self) -> SqliteKeys:
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._path.touch(mode=0o600)
-        connection = self._connect(str(self._path), busy_ms=int(self._timeout_s * 500))
-        connection.execute("PRAGMA journal_mode = WAL")
+        busy_ms = int(self._timeout_s * 500)
+        connection = self._connect(str(self._path), busy_ms=busy_ms)
+        _log_ahead(connection, busy_ms)
         connection.execute("PRAGMA synchronous = FULL")
         migrate(connection)
         return SqliteKeys(connection, *self._log_sizes)
@@ -189,3 +192,25 @@ class SqliteKeyStore:
         )
         self._connections.append(connection)
         return connection
+
+
+def _log_ahead(connection: sqlite3.Connection, busy_ms: int) -> None:
+    """Switch a file to WAL. Two that switch a new file at once stand in each other's way, and for that SQLite does not wait.
+
+    Args:
+        connection: To the file.
+        busy_ms: How long it may take, in milliseconds.
+
+    Raises:
+        sqlite3.OperationalError: somebody had the file all the time.
+    """
+    deadline = time.monotonic() + busy_ms / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+                raise
+            time.sleep(SWITCH_AGAIN_S)
+        else:
+            return

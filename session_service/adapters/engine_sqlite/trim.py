@@ -7,10 +7,15 @@ must be remembered for the window however soon its message is trimmed.
 from __future__ import annotations
 
 import sqlite3
-from itertools import islice
+from contextlib import closing
+from itertools import islice, takewhile
+from typing import Final
 
 from session_service.adapters.engine_sqlite.group import ChannelState, Group
 from session_service.adapters.engine_sqlite.ops import WriterSettings
+
+# Part of the usual time to the next step, when a channel had more to delete than goes into one.
+_PAUSE_WHEN_BEHIND: Final = 0.2
 
 
 class Trimmer:
@@ -37,12 +42,15 @@ class Trimmer:
 
     def step(self, db: sqlite3.Connection, group: Group) -> int:
         """Look at a few channels inside the group's transaction; return how many rows were deleted."""
-        self._next_s = self._settings.monotonic_s() + self._settings.trim_interval_s
         topics = list(islice(self._written, self._settings.trim_channels))
         for topic in topics:
             del self._written[topic]
         topics += self._in_turn(db, self._settings.trim_channels - len(topics))
-        return sum(self._trim(db, group.channel(topic)) for topic in topics)
+        deleted = [self._trim(db, group.channel(topic)) for topic in dict.fromkeys(topics)]
+        behind = any(count == self._settings.trim_rows for count in deleted)
+        pause_s = self._settings.trim_interval_s * (_PAUSE_WHEN_BEHIND if behind else 1)
+        self._next_s = self._settings.monotonic_s() + pause_s
+        return sum(deleted)
 
     def _in_turn(self, db: sqlite3.Connection, count: int) -> list[str]:
         rows = db.execute(
@@ -88,16 +96,21 @@ class Trimmer:
         return int(row[0])
 
     def _delete(self, db: sqlite3.Connection, state: ChannelState) -> int:
-        """Delete rows that are trimmed and older than the window; their threads count them no longer."""
+        """Delete rows that are trimmed and older than the window; their threads count them no longer.
+
+        They are looked at from the oldest on, and no further than the first that is not old enough: there may be as many behind
+        it as were stored in the whole window.
+        """
         oldest_ms = int((self._settings.now_s() - self._settings.idempotency_window_s) * 1000)
-        rows = db.execute(
-            'SELECT seq, thread FROM messages WHERE channel_id = ? AND "offset" <= ? AND time_ms < ?'
-            ' ORDER BY "offset" LIMIT ?',
-            (state.channel_id, state.low, oldest_ms, self._settings.trim_rows),
-        ).fetchall()
-        db.executemany("DELETE FROM messages WHERE seq = ?", [(seq,) for seq, _ in rows])
+        trimmed = db.execute(
+            'SELECT seq, thread, time_ms FROM messages WHERE channel_id = ? AND "offset" <= ? ORDER BY "offset" LIMIT ?',
+            (state.channel_id, state.low, self._settings.trim_rows),
+        )
+        with closing(trimmed):
+            rows = list(takewhile(lambda row: row[2] < oldest_ms, trimmed))
+        db.executemany("DELETE FROM messages WHERE seq = ?", [(seq,) for seq, _, _ in rows])
         db.executemany(
             "UPDATE threads SET message_count = max(0, message_count - 1) WHERE thread = ?",
-            [(thread,) for _, thread in rows if thread is not None],
+            [(thread,) for _, thread, _ in rows if thread is not None],
         )
         return len(rows)

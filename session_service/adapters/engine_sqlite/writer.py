@@ -163,7 +163,8 @@ class Writer:
             db.close()
 
     def _forget_surplus(self) -> None:
-        """Forget the channels that were remembered longest; they are read again when they are used."""
-        surplus = len(self._channels) - self._settings.max_cached_channels
-        for topic in list(self._channels)[: max(0, surplus)]:
-            del self._channels[topic]
+        """Forget the channels that were remembered longest, many at a time; they are read again when they are used."""
+        most = self._settings.max_cached_channels
+        if len(self._channels) > most:
+            for topic in list(self._channels)[: len(self._channels) - most + most // 8]:
+                del self._channels[topic]

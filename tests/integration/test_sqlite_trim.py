@@ -1,0 +1,103 @@
+"""Trimming on SQLite: what a step costs does not depend on how much was stored, and one that did not do is followed soon."""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from session_service.adapters.engine_sqlite.file import migrate, open_writer
+from session_service.adapters.engine_sqlite.group import Group
+from session_service.adapters.engine_sqlite.ops import Append, WriterSettings
+from session_service.adapters.engine_sqlite.trim import Trimmer
+from session_service.core.model import NewMessage
+from session_service.core.retention import RetentionPolicy, RetentionRule
+from tests.conformance.engine_bench import ManualClock
+
+pytestmark = pytest.mark.integration
+
+TOPIC: Final = "d/w/room"
+KEPT: Final = 10
+
+
+class Trimmed:
+    """A store without a thread, in which one channel keeps ten messages.
+
+    Args:
+        db: The connection.
+    """
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self.clock = ManualClock()
+        self._db = db
+        self._settings = WriterSettings(
+            RetentionPolicy(RetentionRule(KEPT, 1e6, 2**30)),
+            now_s=self.clock.now,
+            monotonic_s=self.clock.monotonic,
+            new_epoch=lambda: "e",
+        )
+        self.trimmer = Trimmer(self._settings)
+        self._numbers = itertools.count()
+
+    def store(self, count: int) -> None:
+        """Store messages, in one group."""
+        messages = (NewMessage(TOPIC, "chat_message", str(number), "c", b"{}", "") for number in self._numbers)
+        group = Group(self._db, self._settings, {})
+        group.run([Append(message, lambda _: None, 0.0) for message in itertools.islice(messages, count)])
+
+    def step(self) -> int:
+        """Look at the channel; return how many rows were deleted."""
+        self.trimmer.wrote(TOPIC)
+        return self.trimmer.step(self._db, Group(self._db, self._settings, {}))
+
+    def work_of_a_step(self) -> int:
+        """Look at the channel, where nothing is to be deleted; return how many tens of instructions SQLite needed for it."""
+        count = 0
+
+        def instructions() -> int:
+            nonlocal count
+            count += 1
+            return 0
+
+        self._db.set_progress_handler(instructions, 10)
+        assert self.step() == 0
+        self._db.set_progress_handler(None, 0)
+        return count
+
+    @property
+    def rows(self) -> int:
+        return int(self._db.execute("SELECT count(*) FROM messages").fetchone()[0])
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Trimmed]:
+    with closing(open_writer(tmp_path / "session.db", 0)) as db:
+        migrate(db)
+        yield Trimmed(db)
+
+
+def test_what_is_younger_than_the_window_is_not_looked_through_at_each_step(store: Trimmed) -> None:
+    store.store(500)
+    store.step()  # moves the channel's low
+    few = store.work_of_a_step()
+    store.store(10_000)
+    store.step()
+    assert 0 < store.work_of_a_step() <= 2 * few
+    assert store.rows == 10_500
+
+
+def test_a_channel_that_has_more_to_delete_than_goes_into_a_step_is_trimmed_soon_again(store: Trimmed) -> None:
+    store.store(1_200)
+    store.clock.pass_s(301.0)
+    deleted = []
+    while store.rows > KEPT:
+        deleted.append(store.step())
+        assert not store.trimmer.due
+        store.clock.pass_s(0.05 + 1e-6)
+        assert store.trimmer.due == (deleted[-1] == 500)
+    assert deleted == [500, 500, 190]
