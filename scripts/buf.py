@@ -6,38 +6,19 @@ buf comes from npm, into a folder of its own; without Node.js its two checks are
 from __future__ import annotations
 
 import io
-import shutil
 import subprocess
 import tarfile
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from scripts.environment import ROOT, SetupError
+from scripts.environment import ROOT
+from scripts.npm_tool import Answer, NpmTool
 
 VERSION: Final = "1.75.0"
-_FOLDER: Final = ROOT / ".tools" / "buf"
-_COMMAND: Final = _FOLDER / "node_modules" / ".bin" / "buf"
+_TOOL: Final = NpmTool("buf", {"@bufbuild/buf": VERSION})
 # What a change is compared with, best first: a clone of one branch has no local main.
 _BASES: Final = ("main", "origin/main")
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What buf says.
-
-    Args:
-        passed: Whether it finds nothing.
-        skipped: Whether it was not asked.
-        words: With what the contracts were compared, or why it was not asked.
-        output: What it finds.
-    """
-
-    passed: bool = False
-    skipped: bool = False
-    words: str = ""
-    output: str = ""
 
 
 def lint() -> Answer:
@@ -46,7 +27,7 @@ def lint() -> Answer:
     Raises:
         SetupError: buf cannot be installed.
     """
-    return _without_node() or _ask("lint", "protos")
+    return _TOOL.without_node() or _ask("lint", "protos")
 
 
 def breaking() -> Answer:
@@ -55,7 +36,7 @@ def breaking() -> Answer:
     Raises:
         SetupError: buf cannot be installed.
     """
-    if (answer := _without_node()) is not None:
+    if (answer := _TOOL.without_node()) is not None:
         return answer
     base = choose_base(head=_commit("HEAD"), bases={name: _commit(name) for name in _BASES}, before=_commit("HEAD~1"))
     if base is None:
@@ -80,44 +61,17 @@ def choose_base(head: str | None, bases: dict[str, str | None], before: str | No
     return "HEAD~1" if before is not None else None
 
 
-def _without_node() -> Answer | None:
-    if shutil.which("node") and shutil.which("npm"):
-        return None
-    return Answer(skipped=True, words="buf needs node and npm, which are not there")
-
-
 def _ask(*arguments: str, words: str = "") -> Answer:
-    _ensure()
+    _TOOL.ensure()
     result = subprocess.run(
-        [str(_COMMAND), *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-    )
-    return Answer(passed=result.returncode == 0, words=words, output=result.stdout)
-
-
-def _ensure() -> None:
-    stamp = _FOLDER / "version"
-    if _COMMAND.exists() and stamp.exists() and stamp.read_text() == VERSION:
-        return
-    _FOLDER.mkdir(parents=True, exist_ok=True)
-    result = subprocess.run(
-        [
-            "npm",
-            "install",
-            "--no-save",
-            "--no-audit",
-            "--no-fund",
-            "--prefix",
-            str(_FOLDER),
-            f"@bufbuild/buf@{VERSION}",
-        ],
+        [str(_TOOL.command("buf")), *arguments],
+        cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
     )
-    if result.returncode != 0:
-        raise SetupError(f"buf {VERSION} cannot be installed from npm:\n{result.stdout.strip()}")
-    stamp.write_text(VERSION)
+    return Answer(passed=result.returncode == 0, words=words, output=result.stdout)
 
 
 def _commit(name: str) -> str | None:

@@ -6,14 +6,16 @@ import enum
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from types import ModuleType
+from typing import Final, Self
 
-from scripts import buf, contracts
+from scripts import asyncapi, buf, contracts
 from scripts.environment import ROOT, SetupError
 from scripts.exit_codes import DONE, FAILED
+from scripts.npm_tool import Answer
 
 
 class Verdict(enum.Enum):
@@ -67,11 +69,11 @@ def fix() -> None:
     _module("ruff", "check", "--fix", "--quiet", ".")
     _module("ruff", "format", "--quiet", ".")
     contracts.generate()
-    from scripts import frames_typescript, metrics_reference, settings_reference
+    from scripts import frames_typescript
 
     frames_typescript.write()
-    metrics_reference.write()
-    settings_reference.write()
+    for reference in _references().values():
+        reference.write()
 
 
 def _report(check: Check) -> Outcome:
@@ -126,21 +128,50 @@ def _frame_types() -> Outcome:
     return _decided(frames_typescript.is_fresh(), f"stale: {name}\nrun: python3 scripts/generate_contracts.py")
 
 
-def _settings_reference() -> Outcome:
-    from scripts import settings_reference
+@dataclass(frozen=True)
+class _Reference:
+    """A document that a module makes out of sources: where it is, whether it is what they say, what writes it."""
 
-    name = settings_reference.FILE.relative_to(ROOT)
-    return _decided(settings_reference.is_fresh(), f"stale: {name}\nrun: python3 scripts/manage.py check --fix")
+    file: Path
+    is_fresh: Callable[[], bool]
+    write: Callable[[], None]
+
+    @classmethod
+    def of(cls, module: ModuleType) -> Self:
+        return cls(module.FILE, module.is_fresh, module.write)
 
 
-def _metrics_reference() -> Outcome:
-    from scripts import metrics_reference
+def _references() -> Mapping[str, _Reference]:
+    from scripts import (
+        figures,
+        frames_asyncapi,
+        frames_reference,
+        grpc_reference,
+        metrics_reference,
+        settings_reference,
+    )
 
-    name = metrics_reference.FILE.relative_to(ROOT)
-    return _decided(metrics_reference.is_fresh(), f"stale: {name}\nrun: python3 scripts/manage.py check --fix")
+    modules = {
+        "settings": settings_reference,
+        "metrics": metrics_reference,
+        "frames": frames_reference,
+        "AsyncAPI": frames_asyncapi,
+        "gRPC": grpc_reference,
+        "plots": figures,
+    }
+    return {name: _Reference.of(module) for name, module in modules.items()}
 
 
-def _buf(question: Callable[[], buf.Answer]) -> Callable[[], Outcome]:
+def _fresh(name: str) -> Callable[[], Outcome]:
+    def run() -> Outcome:
+        reference = _references()[name]
+        file = reference.file.relative_to(ROOT)
+        return _decided(reference.is_fresh(), f"stale: {file}\nrun: python3 scripts/manage.py check --fix")
+
+    return run
+
+
+def _asked(question: Callable[[], Answer]) -> Callable[[], Outcome]:
     def run() -> Outcome:
         answer = question()
         if answer.skipped:
@@ -157,8 +188,13 @@ CHECKS: Final[Sequence[Check]] = (
     Check("import arrows", _import_arrows),
     Check("generated code is fresh", _generated_code),
     Check("frame types of the browser are fresh", _frame_types),
-    Check("settings reference is fresh", _settings_reference),
-    Check("metrics reference is fresh", _metrics_reference),
-    Check("contracts: style and comments", _buf(buf.lint)),
-    Check("contracts: no breaking change", _buf(buf.breaking)),
+    Check("settings reference is fresh", _fresh("settings")),
+    Check("metrics reference is fresh", _fresh("metrics")),
+    Check("reference of frames is fresh", _fresh("frames")),
+    Check("AsyncAPI document is fresh", _fresh("AsyncAPI")),
+    Check("AsyncAPI document is valid", _asked(asyncapi.validate)),
+    Check("reference of gRPC is fresh", _fresh("gRPC")),
+    Check("plots of the figures are fresh", _fresh("plots")),
+    Check("contracts: style and comments", _asked(buf.lint)),
+    Check("contracts: no breaking change", _asked(buf.breaking)),
 )

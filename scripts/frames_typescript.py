@@ -2,15 +2,12 @@
 
 They say what is on the wire (`envelope.proto`): names are those of the JSON, and integers of 64 bits are numbers or
 decimal strings. Fields without `optional` are always there, and so are the `data` of a frame and all of a stored message;
-what differs stands in `_MAY_BE_ABSENT` and `_ALWAYS_THERE`, and the golden frames prove it.
+what differs stands in `frame_contracts.py`, and the golden frames prove it.
 """
 
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -20,16 +17,21 @@ from google.protobuf.descriptor_pb2 import (
     EnumDescriptorProto,
     FieldDescriptorProto,
     FileDescriptorProto,
-    FileDescriptorSet,
 )
 
 from scripts.contracts import PROTOS
-from scripts.environment import ROOT, SetupError
+from scripts.environment import ROOT
+from scripts.frame_contracts import (
+    FRAMES,
+    NO_FRAMES_OF_THE_SERVER,
+    Comments,
+    comments_of,
+    described,
+    may_be_absent,
+    type_of_frame,
+)
 
 FILE: Final = ROOT / "frontend" / "packages" / "tidewire-client" / "src" / "frames.ts"
-_CONTRACTS: Final = tuple(
-    f"tidewire/edge/v1/{name}.proto" for name in ("envelope", "client_frames", "server_frames", "errors")
-)
 _HEADER: Final = """// The frames of the wire protocol. Do not edit: scripts/generate_contracts.py makes them from contracts.
 
 /** An integer of up to 64 bits: a number, or its decimal digits. */
@@ -38,37 +40,6 @@ export type Int64 = number | string;
 /** An object of JSON. */
 export type JsonObject = Record<string, unknown>;
 """
-# A frame may come without `data`; the first gateways said no more than `Connected`.
-_MAY_BE_ABSENT: Final = frozenset(
-    {
-        "PingFrame.data",
-        "DisconnectRequestFrame.data",
-        "ConnectData.resume",
-        "ConnectionSuccessData.client_id",
-        "ConnectionSuccessData.session_id",
-    }
-)
-# `optional` in the contracts so that 0 is told from nothing, or because frames share their numbers.
-_ALWAYS_THERE: Final = frozenset(
-    {
-        "PresenceMember.joined_at",
-        "PresenceUpdateData.member",
-        "ChannelPosition.offset",
-        "ResumeEntry.offset",
-        "AckData.offset",
-        "HistorySince.offset",
-        "ReceiptRequestData.offset",
-        "SubscriptionSuccessData.epoch",
-        "SubscriptionSuccessData.offset",
-        "HistoryData.epoch",
-        "HistoryData.offset",
-        "HistoryData.more",
-        "ReceiptData.epoch",
-        "ReceiptData.offset",
-        "ReceiptData.written",
-        "ReceiptData.acknowledged",
-    }
-)
 _WELL_KNOWN: Final = {
     ".google.protobuf.Struct": "JsonObject",
     ".google.protobuf.Value": "unknown",
@@ -80,8 +51,6 @@ _SCALARS: Final = {
     FieldDescriptorProto.TYPE_UINT32: "number",
     FieldDescriptorProto.TYPE_UINT64: "Int64",
 }
-# Of the server, and yet not what it sends as a frame of its own.
-_NO_FRAMES_OF_THE_SERVER: Final = frozenset({"StoredFrame", "EchoFrame"})
 _WIDTH: Final = 116
 
 
@@ -113,63 +82,33 @@ def render(protos: Path = PROTOS) -> str:
     Raises:
         SetupError: a contract does not compile.
     """
-    files = _described(protos)
+    files = described(FRAMES, protos)
     parts = [_HEADER, *(part for file in files for part in _file(file)), *_unions(files)]
     return "\n".join(parts)
 
 
-def _described(protos: Path) -> list[FileDescriptorProto]:
-    """Return the contracts with their comments, which generated Python does not keep."""
-    with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / "contracts.pb"
-        command = [sys.executable, "-m", "grpc_tools.protoc", "-I.", "--include_source_info"]
-        result = subprocess.run(
-            [*command, f"--descriptor_set_out={target}", *_CONTRACTS],
-            cwd=protos,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if result.returncode != 0:
-            raise SetupError(f"the contracts do not compile:\n{result.stderr.strip()}")
-        return list(FileDescriptorSet.FromString(target.read_bytes()).file)
-
-
 def _file(file: FileDescriptorProto) -> Iterator[str]:
-    comments = {tuple(place.path): place.leading_comments for place in file.source_code_info.location}
+    comments = comments_of(file)
     for number, message in enumerate(file.message_type):
         yield _interface(message, (4, number), comments)
     for number, enum in enumerate(file.enum_type):
         yield _literals(enum, comments.get((5, number), ""))
 
 
-def _interface(message: DescriptorProto, path: tuple[int, ...], comments: dict[tuple[int, ...], str]) -> str:
+def _interface(message: DescriptorProto, path: tuple[int, ...], comments: Comments) -> str:
     lines = [*_comment(comments.get(path, ""), ""), f"export interface {message.name} {{"]
     for number, field in enumerate(message.field):
         comment = comments.get((*path, 2, number), "")
         lines += _comment(comment, "  ")
-        mark = "?" if _may_be_absent(message, field) else ""
+        mark = "?" if may_be_absent(message, field) else ""
         lines.append(f"  {field.json_name}{mark}: {_type(field, comment)};")
     return "\n".join([*lines, "}", ""])
 
 
-def _may_be_absent(message: DescriptorProto, field: FieldDescriptorProto) -> bool:
-    name = f"{message.name}.{field.name}"
-    if name in _MAY_BE_ABSENT:
-        return True
-    if name in _ALWAYS_THERE or field.label == FieldDescriptorProto.LABEL_REPEATED:
-        return False
-    if message.name == "StoredFrame" or message.name.endswith("DeliveryFrame"):
-        return False
-    if field.type == FieldDescriptorProto.TYPE_MESSAGE:
-        return field.name != "data"
-    return field.proto3_optional
-
-
 def _type(field: FieldDescriptorProto, comment: str) -> str:
-    literal = re.match(r"\s*Always `([a-z_]+)`\.", comment)
-    if field.name == "type" and literal:
-        return f'"{literal[1]}"'
+    literal = type_of_frame(field, comment)
+    if literal:
+        return f'"{literal}"'
     if field.type == FieldDescriptorProto.TYPE_MESSAGE:
         kind = _WELL_KNOWN.get(field.type_name) or field.type_name.rpartition(".")[2]
     else:
@@ -194,7 +133,7 @@ def _unions(files: Sequence[FileDescriptorProto]) -> Iterator[str]:
     client = named["client_frames.proto"]
     server = [*named["server_frames.proto"], *named["errors.proto"]]
     yield _union("ClientFrame", "Any frame of a client.", [name for name in client if name.endswith("Frame")])
-    frames = [name for name in server if name.endswith("Frame") and name not in _NO_FRAMES_OF_THE_SERVER]
+    frames = [name for name in server if name.endswith("Frame") and name not in NO_FRAMES_OF_THE_SERVER]
     yield _union("ServerFrame", "Any frame of the server; besides, the debug endpoint echoes.", frames)
     deliveries = [name for name in server if name.endswith("DeliveryFrame")]
     yield _union("DeliveryFrame", "A stored message, as its receivers see it.", deliveries)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The command of people who try Tidewire or work on it: start, status, test, check, bench.
+"""The command of people who try Tidewire or work on it: start, status, test, check, docs, bench.
 
 It needs nothing but Python 3.11 or later: the environment is made when it is not there.
 """
@@ -41,6 +41,7 @@ _DESCRIPTION = """Start Tidewire, look after it, and prove that it works.
   manage.py certs               certificates for mutual TLS between them, for development
   manage.py test                all tests, with coverage; `test unit` is quick
   manage.py check               format, lint, types, import arrows, freshness of what is generated, contracts
+  manage.py docs                the site of docs/, into build/site
   manage.py bench               Tidewire and other servers on the same work: docs/benchmarks-message-path.md
 """
 
@@ -88,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_certs(commands, shared)
     _add_test(commands, shared)
     _add_check(commands, shared)
+    _add_docs(commands, shared)
     _add_bench(commands, shared)
     return parser
 
@@ -191,6 +193,18 @@ def _add_check(
     check.set_defaults(run=_check)
 
 
+def _add_docs(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", shared: argparse.ArgumentParser) -> None:
+    docs = commands.add_parser(
+        "docs",
+        parents=[shared],
+        allow_abbrev=False,
+        help="build the site of docs/ into build/site",
+        description="Build the site of docs/ into build/site; a link that leads nowhere, or a page that is in no menu, fails.",
+    )
+    docs.add_argument("--serve", action="store_true", help="serve it on http://127.0.0.1:8001, and follow every change")
+    docs.set_defaults(run=_docs)
+
+
 def _add_bench(
     commands: "argparse._SubParsersAction[argparse.ArgumentParser]", shared: argparse.ArgumentParser
 ) -> None:
@@ -257,6 +271,13 @@ def _check(options: argparse.Namespace) -> int:
     if options.fix:
         fix()
     return run_checks()
+
+
+def _docs(options: argparse.Namespace) -> int:
+    _enter(options, DEVELOPMENT)
+    from scripts.site import run_docs
+
+    return run_docs(serve=options.serve)
 
 
 def _bench(options: argparse.Namespace) -> int:

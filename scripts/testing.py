@@ -22,6 +22,7 @@ _PATHS: Final = {
     "integration": (
         "tests/conformance",
         "tests/deploy",
+        "tests/docs",
         "tests/integration",
         "tests/protocol",
         "tests/frontend",

@@ -33,7 +33,9 @@ from session_service.adapters.edge_stream.outbox import EdgeOutbox
 from session_service.adapters.edge_stream.queries import EdgeQueries
 from session_service.adapters.edge_stream.replies import EdgeReplies
 from session_service.adapters.edge_stream.servicer import SERVICE_NAME, EdgeStreamServicer
+from session_service.adapters.engine_redis import renewal as redis_renewal
 from session_service.adapters.engine_redis.engine import RedisEngine
+from session_service.adapters.engine_sqlite import renewal as sqlite_renewal
 from session_service.adapters.engine_sqlite.engine import SqliteEngine
 from session_service.adapters.engine_sqlite.ops import WriterSettings
 from session_service.adapters.engine_watch import EngineWatch
@@ -224,6 +226,21 @@ def new_epoch() -> str:
     return secrets.token_urlsafe(EPOCH_BYTES)
 
 
+async def renew_epochs(settings: SessionSettings) -> int:
+    """Give every channel of the store another epoch; return how many there are.
+
+    For a store that was put back from a backup, before any service runs on it: messages that were stored after the backup are
+    gone, and their offsets would be given out twice.
+
+    Raises:
+        SessionError: the store cannot be used, or a service uses its file.
+    """
+    if settings.redis_address is None:
+        return await asyncio.to_thread(sqlite_renewal.renew_epochs, settings.store_path, new_epoch)
+    redis = _redis_settings(settings, settings.redis_address)
+    return await redis_renewal.renew_epochs(redis, settings.engine_timeout_s)
+
+
 def _store(settings: SessionSettings, hub: Hub) -> tuple[Engine, Cluster]:
     """Return the engine that the settings name, and what this process shares with others that use it."""
     if settings.redis_address is None:
@@ -261,8 +278,8 @@ def _sqlite_engine(settings: SessionSettings) -> SqliteEngine:
     )
 
 
-def _redis_engine(settings: SessionSettings, address: RedisAddress) -> RedisEngine:
-    redis = RedisSettings(
+def _redis_settings(settings: SessionSettings, address: RedisAddress) -> RedisSettings:
+    return RedisSettings(
         address,
         settings.retention,
         namespace=settings.redis_namespace,
@@ -271,8 +288,11 @@ def _redis_engine(settings: SessionSettings, address: RedisAddress) -> RedisEngi
         wait_replicas=settings.redis_wait_replicas,
         new_epoch=new_epoch,
     )
+
+
+def _redis_engine(settings: SessionSettings, address: RedisAddress) -> RedisEngine:
     return RedisEngine(
-        redis,
+        _redis_settings(settings, address),
         timeout_s=settings.engine_timeout_s,
         max_pending=settings.engine_max_pending,
         max_pending_bytes=settings.engine_max_pending_bytes,

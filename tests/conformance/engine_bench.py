@@ -85,6 +85,10 @@ class EngineBench(ABC):
         """Return an engine on the store, not yet started."""
 
     @abstractmethod
+    async def renew(self) -> int:
+        """Give each channel of the store, which nobody uses, another epoch; return how many there are."""
+
+    @abstractmethod
     async def maintain(self, user: EngineUser) -> None:
         """Have the engine look at retention once more."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import secrets
 import tempfile
@@ -13,7 +14,9 @@ from typing import Final
 from prometheus_client import CollectorRegistry
 
 from service_runtime.redis_address import parse_redis_address
+from session_service.adapters.engine_redis import renewal as redis_renewal
 from session_service.adapters.engine_redis.engine import RedisEngine
+from session_service.adapters.engine_sqlite import renewal as sqlite_renewal
 from session_service.adapters.engine_sqlite.engine import SqliteEngine
 from session_service.adapters.engine_sqlite.ops import WriterSettings
 from session_service.adapters.metrics_prometheus import EngineMetrics
@@ -48,6 +51,9 @@ class SqliteBench(EngineBench):
             max_pending_bytes=options.max_pending_bytes,
             metrics=EngineMetrics(CollectorRegistry()),
         )
+
+    async def renew(self) -> int:
+        return await asyncio.to_thread(sqlite_renewal.renew_epochs, self.path, self._new_epoch)
 
     async def maintain(self, user: EngineUser) -> None:
         self.clock.monotonic_s += 1.0
@@ -91,8 +97,9 @@ class RedisBench(EngineBench):
         self.url = url or self.shared_url()
         self.namespace = f"test-{secrets.token_hex(6)}"
 
-    def make(self, options: EngineOptions) -> RedisEngine:
-        settings = RedisSettings(
+    def settings(self, options: EngineOptions) -> RedisSettings:
+        """Return what an engine on the store is made with."""
+        return RedisSettings(
             parse_redis_address(self.url),
             options.retention,
             namespace=self.namespace,
@@ -102,13 +109,18 @@ class RedisBench(EngineBench):
             new_epoch=lambda: secrets.token_urlsafe(9),
             now_s=self.clock.now,
         )
+
+    def make(self, options: EngineOptions) -> RedisEngine:
         return RedisEngine(
-            settings,
+            self.settings(options),
             timeout_s=self.timeout_s,
             max_pending=options.max_pending,
             max_pending_bytes=options.max_pending_bytes,
             metrics=EngineMetrics(CollectorRegistry()),
         )
+
+    async def renew(self) -> int:
+        return await redis_renewal.renew_epochs(self.settings(EngineOptions()), self.timeout_s)
 
     async def maintain(self, user: EngineUser) -> None:
         """Nothing: a channel is looked at whenever it is read or written."""

@@ -97,6 +97,7 @@ PRESENCE_ENTER: Final = _load("presence", "presence_enter")
 PRESENCE_LEAVE: Final = _load("presence", "presence_leave")
 PRESENCE_DROP: Final = _load("presence", "presence_drop")
 HEARTBEAT: Final = _load("presence_heartbeat")
+RENEW: Final = _load("epochs", "renew")
 SCRIPTS: Final = (
     *(APPEND, POSITION, READ, ACKNOWLEDGE, ACKNOWLEDGED, THREAD_CREATE, THREAD_READ, THREAD_ADD),
     *(PRESENCE_ENTER, PRESENCE_LEAVE, PRESENCE_DROP, HEARTBEAT),

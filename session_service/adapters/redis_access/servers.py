@@ -92,6 +92,12 @@ class RedisServers:
             slots, lambda node: PubSub(self._node(node), listener, sharded=True, on_trouble=slots.look_soon)
         )
 
+    def dialers(self) -> list[Dialer]:
+        """Return what connects to each server that has a part of the store."""
+        if self._slots is None:
+            return [self._dialer()]
+        return [self._node(node) for node in sorted(self._slots.owners)]
+
     def _dialer(self) -> Dialer:
         if self._address.topology is Topology.SENTINEL:
             return SentinelDialer(self._address, self._timeout_s)
