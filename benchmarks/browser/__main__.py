@@ -90,7 +90,7 @@ def client_bytes() -> int:
     build_client()
     # A script of Node's, or, where npm lets packages set themselves up, a program.
     esbuild = FRONTEND / "node_modules" / ".bin" / "esbuild"
-    command = [esbuild, CLIENT / "dist" / "index.js", "--minify", "--format=esm"]
+    command = [str(esbuild), str(CLIENT / "dist" / "index.js"), "--minify", "--format=esm"]
     return len(gzip.compress(subprocess.run(command, capture_output=True, check=True).stdout))
 
 
