@@ -89,6 +89,7 @@ def test_many_machines(here: Checkout, tmp_path: Path) -> None:
             "pepper",
             "redis_url",
             "redis.conf",
+            "grafana_password",
         }
         url = here.folder / "secrets" / "redis_url"
         url.chmod(0o600)
