@@ -14,7 +14,7 @@ from tests.support.http_client import http
 from tests.support.protocol_client import Clients
 from tests.support.target import Target
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(1500)]
 
 
 async def test_mutual_tls_between_all_services(compose: ComposedSystem) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.container_engine import BASE, ContainerEngine
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(1500)]
 
 MAX_BYTES_OVER_BASE = 200_000_000
 MODULES = {"auth": "auth_service", "session": "session_service", "edge": "ws_edge"}

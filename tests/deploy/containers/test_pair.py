@@ -19,7 +19,7 @@ from tests.support.processes import ROOT
 from tests.support.prometheus import PrometheusApi
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(1500)]
 
 OURS = ("auth-1", "auth-2", "session-1", "session-2", "edge-1", "edge-2")
 SERVICES = ("redis", *OURS, "balancer")
