@@ -91,7 +91,7 @@ class CacheAgainstModel(RuleBasedStateMachine):
     def news_is_lost(self) -> None:
         """The watch was interrupted, and goes on at the present: what was on its way never comes."""
         self.service.news.clear()
-        self.cache.clear(self.service.revision)
+        self.cache.begin_at(self.service.revision)
         self.floor = self.service.revision
         self.kept.clear()
 
