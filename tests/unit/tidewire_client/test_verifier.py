@@ -269,7 +269,7 @@ async def test_without_a_watch_nothing_is_taken_from_the_cache() -> None:
 
 
 async def test_while_auth_is_away_known_keys_go_on_for_the_grace_and_no_longer() -> None:
-    async with world(deadline_s=0.2) as w:
+    async with world(deadline_s=1.0) as w:
         await w.verifier.verify(GOOD_KEY)
         await w.verifier.check("k1", "join", "lobby", "d", "w")
         await w.auth_goes_away()
@@ -284,7 +284,7 @@ async def test_while_auth_is_away_known_keys_go_on_for_the_grace_and_no_longer()
 
 
 async def test_while_auth_is_away_unknown_keys_are_never_let_in() -> None:
-    async with world(deadline_s=0.2) as w:
+    async with world(deadline_s=1.0) as w:
         await w.auth_goes_away()
         with pytest.raises((ServiceUnavailable, ServiceTimeout)):
             await w.verifier.verify(GOOD_KEY)
@@ -292,7 +292,7 @@ async def test_while_auth_is_away_unknown_keys_are_never_let_in() -> None:
 
 
 async def test_while_auth_is_away_what_was_refused_stays_refused() -> None:
-    async with world(deadline_s=0.2) as w:
+    async with world(deadline_s=1.0) as w:
         await w.verifier.check("k1", "join", "secret", "d", "w")
         await w.auth_goes_away()
         assert not (await w.verifier.check("k1", "join", "secret", "d", "w")).allowed
@@ -302,7 +302,7 @@ async def test_while_auth_is_away_what_was_refused_stays_refused() -> None:
 
 
 async def test_a_hung_auth_service_is_a_timeout_for_unknown_keys_only() -> None:
-    async with world(deadline_s=0.2) as w:
+    async with world(deadline_s=1.0) as w:
         await w.verifier.verify(GOOD_KEY)
         w.peer.gate.clear()
         w.monotonic_s += STALE_S
@@ -471,7 +471,7 @@ async def test_the_use_of_one_who_gave_up_is_taken_by_another() -> None:
 
 
 async def test_a_key_whose_uses_are_counted_is_not_let_in_while_auth_is_away() -> None:
-    async with world(deadline_s=0.2) as w:
+    async with world(deadline_s=1.0) as w:
         w.peer.ttl_s, w.peer.uses_left = 0, 5
         assert (await w.verifier.verify(GOOD_KEY)).allowed
         await w.auth_goes_away()
@@ -498,10 +498,10 @@ async def test_introspection_is_asked_anew_each_time_and_charges_nothing() -> No
 
 
 async def test_introspection_without_an_answer_is_an_error() -> None:
-    async with world(deadline_s=0.2) as w:
+    async with world(deadline_s=1.0) as w:
         await w.verifier.verify(GOOD_KEY)
         await w.auth_goes_away()
-        with pytest.raises(ServiceUnavailable):
+        with pytest.raises((ServiceUnavailable, ServiceTimeout)):
             await w.verifier.introspect(GOOD_KEY)
 
 
