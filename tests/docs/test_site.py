@@ -10,6 +10,7 @@ import pytest
 
 from scripts.site_hooks import rewritten
 from tests.support.processes import ROOT
+from tests.support.requirements import skip_without
 from tests.support.site import build_site
 
 pytestmark = pytest.mark.integration
@@ -42,7 +43,7 @@ def test_nothing_is_fetched_from_others(site: Path) -> None:
 
 def test_diagrams_are_drawn_by_a_script_of_the_site(site: Path) -> None:
     if shutil.which("node") is None:
-        pytest.skip("without Node.js readers' browsers fetch it")
+        skip_without("Node.js")
     page = (site / "architecture.html").read_text()
     assert page.count('class="mermaid"') >= 5
     assert "assets/mermaid.min.js" in page
