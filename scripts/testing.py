@@ -32,9 +32,9 @@ _PATHS: Final = {
     "e2e": ("tests/e2e",),
     "all": ("tests",),
 }
-# Containers take minutes to build, and an engine that not every machine has: `test deploy` runs them.
+# Containers take minutes to build: `test integration` is without them.
 _CONTAINERS: Final = "tests/deploy/containers"
-_WITH_CONTAINERS: Final = "deploy"
+_WITH_CONTAINERS: Final = ("deploy", "all")
 # Test processes at once. Tests wait for others for half of their time, and start several services each: more than the machine
 # has cores makes them late.
 _LEAST_AT_ONCE: Final = 2
@@ -64,7 +64,7 @@ def run_tests(suite: str, arguments: Sequence[str]) -> int:
         system_packages.prepare()
     if suite in ("e2e", "all"):
         system_packages.prepare_browsers()
-    if suite == _WITH_CONTAINERS:
+    if suite in _WITH_CONTAINERS:
         system_packages.prepare_containers()
     demand = Demand.NOTHING if arguments else _DEMANDS[suite]
     with tempfile.TemporaryDirectory() as folder:
@@ -78,8 +78,8 @@ def run_tests(suite: str, arguments: Sequence[str]) -> int:
 def _pytest(suite: str, junit: Path, arguments: Sequence[str]) -> int:
     _tool("coverage", "erase")
     existing = [path for path in _PATHS[suite] if (ROOT / path).is_dir()]
-    if suite not in (_WITH_CONTAINERS, "unit", "e2e"):
-        _say(f"left out: {_CONTAINERS}; run `manage.py test {_WITH_CONTAINERS}` for them")
+    if suite == "integration":
+        _say(f"left out: {_CONTAINERS}; run `manage.py test deploy` for them")
         existing.append(f"--ignore={_CONTAINERS}")
     given = [] if _names_tests(arguments) else existing
     options = arguments or (f"--numprocesses={_at_once()}", f"--durations={_SLOWEST_SHOWN}")
