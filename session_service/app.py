@@ -106,6 +106,7 @@ class SessionServer:
             edge_grace_s=settings.edge_grace_s,
             linger_s=settings.channel_linger_s,
             max_channels=settings.max_active_channels,
+            max_members=settings.max_members,
             framed_delivery=framed_delivery if deliveries is None else deliveries.framed,
         )
         self._watch = EngineWatch(
