@@ -313,5 +313,6 @@ def _limits(settings: EdgeSettings) -> ConnectionLimits:
         bytes_per_second=settings.bytes_per_second,
         max_channels=settings.max_channels,
         max_outbox_bytes=settings.max_outbox_bytes,
+        max_replay_bytes=settings.max_replay_bytes,
         rate_limit_warnings=settings.rate_limit_warnings,
     )

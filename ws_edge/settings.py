@@ -114,6 +114,12 @@ class EdgeSettings(ServiceSettings):
         description="Unread bytes at which a client is too slow",
         json_schema_extra=_unit("bytes"),
     )
+    max_replay_bytes: int = Field(
+        16_777_216,
+        ge=1_048_576,
+        description="The same of what a client asked for (history, missed messages, members), which does not count there",
+        json_schema_extra=_unit("bytes"),
+    )
 
     auth_timeout_s: float = Field(
         10.0, gt=0, description="Time for `connect` to come", json_schema_extra=_unit("seconds")
