@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from auth_service.core.audit import SYSTEM, AuditEntry
 from auth_service.core.charging import Charge
 from auth_service.core.keys import KeyRecord
 from auth_service.core.verification import VerdictCode
+
+MAX_KEYS: Final = 1_000_000
+"""That a store may hold, unless it is told otherwise."""
 
 # Gets the stored record, returns what it shall be; the same record means: nothing changes. May raise.
 RecordChange = Callable[[KeyRecord], KeyRecord]
@@ -77,6 +80,7 @@ class KeyStore(Protocol):
 
         Raises:
             KeyExistsError: the id is taken.
+            LimitExceededError: the store may hold no more keys.
         """
         ...
 
@@ -103,6 +107,7 @@ class KeyStore(Protocol):
         Raises:
             KeyNotFoundError: no key has this id.
             KeyExistsError: the id of the new key is taken.
+            LimitExceededError: the store may hold no more keys.
             AuthError: whatever `rotation` raises; nothing is stored then.
         """
         ...
