@@ -1,0 +1,119 @@
+"""Members of a channel, channels in use, keys in the store: one more is refused in words, and who is there notices nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from tests.stress.process_watch import counted
+from tests.support.protocol_client import Clients, new_name
+from tests.support.services import Gateway
+from tests.support.target import Target
+
+pytestmark = pytest.mark.integration
+
+MEMBERS = 5
+KEYS = 10
+# Three development keys are there from the start.
+FREE_KEYS = KEYS - 3
+# Of each client: the broadcasts of its workspace and its inbox. And the canaries of the session service.
+CHANNELS_IN_USE = 6
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A gateway in which these limits are near."""
+    made = Gateway(
+        tmp_path_factory.mktemp("small"),
+        auth={"max-keys": KEYS, "metrics-port": 0},
+        session={"max-members": MEMBERS, "metrics-port": 0},
+    )
+    try:
+        made.start()
+        yield made
+        made.stop()
+    finally:
+        made.kill()
+
+
+@pytest.fixture
+async def clients(small: Gateway) -> AsyncIterator[Clients]:
+    async with Clients(Target.of(small)) as made:
+        yield made
+
+
+async def test_a_channel_that_is_full(small: Gateway, clients: Clients) -> None:
+    channel = new_name("room")
+    members = [await clients.member(channel) for _ in range(MEMBERS)]
+    outside = await clients.connected()
+    before = await counted(small.edge, "tidewire_edge_errors_total", 'error_type="channel_error"')
+    frame_id = await outside.send("join_channel", {"channel": channel})
+    error = await outside.expect_refusal("channel_error", 409, frame_id=frame_id)
+    assert error["channel"] == channel
+    assert error["data"]["message"] == f"Channel is full: at most {MEMBERS} members"
+    assert await counted(small.edge, "tidewire_edge_errors_total", 'error_type="channel_error"') == before + 1
+    await members[0].publish(channel, "for members")
+    for member in members:
+        await member.take("chat_message", content="for members")
+    await outside.assert_open()
+    await outside.join(new_name("another"))
+    again = await clients.connected(members[0].client_id)
+    await again.join(channel)  # a client counts once, however many connections it has
+    await members[1].send("leave_channel", {"channel": channel})
+    await members[1].take("unsubscription_success")
+    await outside.join(channel)
+
+
+async def test_a_key_store_that_is_full(small: Gateway) -> None:
+    admin = small.key_admin()
+    made = [await asyncio.to_thread(admin.create) for _ in range(FREE_KEYS)]
+    refused = 'reason="LIMIT_EXCEEDED"'
+    for what in (admin.create, lambda: admin.rotate(made[0], grace_s=60)):
+        with pytest.raises(grpc.RpcError) as fault:
+            await asyncio.to_thread(what)
+        assert fault.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert f"{KEYS} keys" in fault.value.details()
+    assert await counted(small.auth, "tidewire_auth_rpc_faults_total", refused) == 2
+    async with Clients(Target.of(small)) as clients:
+        for key in made:
+            await clients.connected(api_key=key.api_key)
+        await asyncio.to_thread(admin.delete, made[0])
+        fresh = await asyncio.to_thread(admin.create)
+        await clients.connected(api_key=fresh.api_key)
+
+
+async def test_channels_in_use(tmp_path: Path) -> None:
+    """A session service with as many active channels as it may have brings no other to life; those that live go on."""
+    gateway = Gateway(
+        tmp_path, session={"max-active-channels": CHANNELS_IN_USE, "metrics-port": 0}, edge={"session-deadline-s": 20}
+    )
+    try:
+        await asyncio.to_thread(gateway.start)
+        async with Clients(Target.of(gateway)) as clients:
+            client = await clients.connected()
+            joined = []
+            while True:
+                channel = new_name("room")
+                frame_id = await client.send("join_channel", {"channel": channel})
+                answer = await client.receive()
+                if answer["type"] == "error":
+                    break
+                assert answer["type"] == "message_delivered"
+                await client.expect("subscription_success", channel=channel)
+                joined.append(channel)
+            assert answer["id"] == frame_id
+            assert (answer["data"]["error_type"], answer["data"]["code"]) == ("unavailable", 503)
+            assert f"limit reached: {CHANNELS_IN_USE} active channels" in answer["data"]["message"]
+            assert answer["data"]["details"] == {"safe_to_repeat": True}
+            assert len(joined) == CHANNELS_IN_USE - 3
+            assert await counted(gateway.session, "tidewire_session_channels") == CHANNELS_IN_USE - 1
+            for channel in joined:
+                await client.publish(channel, "still")
+                await client.take("chat_message", content="still")
+        await asyncio.to_thread(gateway.stop)
+    finally:
+        gateway.kill()
