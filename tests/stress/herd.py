@@ -34,6 +34,7 @@ class HerdClient:
         self._herd = herd
         self._failures = 0
         self._wait_s = 0.0
+        self._connection: RawClient | None = None
         self._task: asyncio.Task[None] | None = None
 
     def come(self) -> None:
@@ -56,6 +57,7 @@ class HerdClient:
 
     def _on_end(self, client: RawClient) -> None:
         self.back_s = None
+        self._connection = None
         self._herd.connections.discard(client)
         if client.upgraded.done() and client.upgraded.exception() is None and self._herd.open:
             self.come()
@@ -66,6 +68,7 @@ class HerdClient:
             self._take(frame)
         elif kind == "connection_established":
             self._herd.connections.add(client)
+            self._connection = client
             self._connect(client)
         elif kind == "connection_success":
             if self.place is None:
@@ -103,6 +106,13 @@ class HerdClient:
             self._herd.faults["not the next message"] += 1
         self.place = (frame.epoch, frame.offset)
         self._herd.newest_s = time.monotonic()
+
+    def lose(self) -> bool:
+        """Lose the connection, and come back by itself; say if there was one."""
+        if self.back_s is None or self._connection is None:
+            return False
+        self._connection.drop()
+        return True
 
     def end(self) -> None:
         """Try no more."""

@@ -76,7 +76,7 @@ async def test_a_key_store_that_is_full(small: Gateway) -> None:
         with pytest.raises(grpc.RpcError) as fault:
             await asyncio.to_thread(what)
         assert fault.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-        assert f"{KEYS} keys" in fault.value.details()
+        assert f"{KEYS} keys" in str(fault.value.details())
     assert await counted(small.auth, "tidewire_auth_rpc_faults_total", refused) == 2
     async with Clients(Target.of(small)) as clients:
         for key in made:

@@ -131,9 +131,10 @@ async def test_slow_readers_slow_nobody_else(gateway: Gateway, capsys: pytest.Ca
     try:
         await room.fill()
         await room.round(slow=True)  # all is warm
-        ratios, p99s = [], []
+        ratios: list[float] = []
+        p99s: list[dict[bool, float]] = []
         while len(ratios) < LEAST_PAIRS or (statistics.median(ratios) > WITHIN and len(ratios) < MOST_PAIRS):
-            pair = {}
+            pair: dict[bool, float] = {}
             for slow in (True, False) if len(ratios) % 2 else (False, True):
                 pair[slow] = await room.round(slow=slow)
             ratios.append(pair[True] / pair[False])
