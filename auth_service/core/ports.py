@@ -25,6 +25,10 @@ class Clock(Protocol):
         """Return the Unix time in seconds."""
         ...
 
+    def monotonic(self) -> float:
+        """Return seconds of a clock that never jumps."""
+        ...
+
 
 def now_ms(clock: Clock) -> int:
     """Return the present moment in whole Unix milliseconds, rounded down."""
@@ -34,6 +38,11 @@ def now_ms(clock: Clock) -> int:
 def now_us(clock: Clock) -> int:
     """Return the present moment in whole Unix microseconds, rounded down."""
     return int(clock.now() * 1_000_000)
+
+
+def monotonic_us(clock: Clock) -> int:
+    """Return whole microseconds of a clock that never jumps, rounded down."""
+    return int(clock.monotonic() * 1_000_000)
 
 
 @dataclass(frozen=True, slots=True)
