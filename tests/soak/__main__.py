@@ -55,7 +55,7 @@ def plan_of(options: argparse.Namespace) -> Plan:
         raise ValueError(f"--minutes: at least {LEAST_MINUTES:g}")
     if not 0 < options.share <= 1:
         raise ValueError("--share: more than 0, at most 1")
-    if min(options.rate, 0) < 0 or min(options.channels, options.members) < 1 or options.churn <= 0:
+    if options.rate < 0 or min(options.channels, options.members) < 1 or options.churn <= 0:
         raise ValueError("--rate, --channels, --members, --churn: no negative numbers, at least one of each")
     if options.store == "redis" and shutil.which("redis-server") is None:
         raise ValueError("there is no redis-server on this machine")

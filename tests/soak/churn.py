@@ -10,6 +10,7 @@ from collections import Counter
 from tests.soak.traffic import KEY, Traffic
 from tests.stress.caller import Caller, Ended, Refused
 from tests.support.key_admin import KeyAdmin
+from tests.support.waiting import eventually
 
 # As many side channels as are used in turn: more and more would be growth that is asked for.
 SIDE_CHANNELS = 50
@@ -87,11 +88,12 @@ class Churn:
             self.done["keys made and ended"] += 1
 
     async def _let_go(self, caller: Caller) -> None:
+        async def gone() -> bool:
+            return caller.client.ended
+
         try:
-            async with asyncio.timeout(GOOD_BYE_DEADLINE_S):
-                while not caller.client.ended:
-                    await asyncio.sleep(0.02)
-        finally:
+            await eventually(gone, GOOD_BYE_DEADLINE_S)
+        except AssertionError:
             caller.drop()
         if caller.client.close_code != 4000:
             self.faults[f"a key ended with {caller.client.close_code}"] += 1

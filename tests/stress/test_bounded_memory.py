@@ -23,6 +23,7 @@ REPLAY_BYTES = MIB
 RING_BYTES = 64 * 1024
 RINGS_BYTES = 2 * MIB
 RETENTION_BYTES = MIB
+EDGE_OUTBOX_BYTES = 4 * MIB
 MESSAGE = "x" * 50_000
 SLOW = 40
 CHANNELS = 40
@@ -39,7 +40,8 @@ async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
         session={
             "ring-bytes": RING_BYTES,
             "rings-total-bytes": RINGS_BYTES,
-            "retention-bytes": RETENTION_BYTES,
+            "retention-rules": f"filled-*=10000,86400,{RETENTION_BYTES}",
+            "max-edge-outbox-bytes": EDGE_OUTBOX_BYTES,
             "metrics-port": 0,
         },
         edge={
@@ -144,9 +146,33 @@ async def test_answers_that_nobody_reads(gateway: Gateway, clients: Clients, que
     deaf.client.drop()
 
 
+async def test_an_edge_that_reads_nothing(gateway: Gateway, clients: Clients) -> None:
+    """Beyond the bound it is cut off. When it reads again it attaches anew, and its clients miss nothing."""
+    stuck = await asyncio.to_thread(gateway.another_edge, "stuck")
+    channel = new_name("room")
+    writer = await clients.member(channel)
+    async with Clients(Target.of(gateway, stuck)) as others:
+        others.workspace = clients.workspace
+        member = await others.member(channel)
+        before = largest = resident_bytes(gateway.session.pid)
+        written = 0
+        stuck.freeze()
+        async with asyncio.timeout(DEADLINE_S):
+            while await counted(gateway.session, "tidewire_session_edges_cut_off_total") < 1:
+                await writer.publish(channel, MESSAGE)
+                await writer.take("chat_message")
+                written += 1
+                largest = max(largest, resident_bytes(gateway.session.pid))
+                assert await counted(gateway.session, "tidewire_session_outbox_bytes") <= EDGE_OUTBOX_BYTES
+        stuck.thaw()
+        assert largest - before < EDGE_OUTBOX_BYTES + SLACK_BYTES
+        heard = [await member.take("chat_message") for _ in range(written)]
+        assert [frame["offset"] for frame in heard] == list(range(1, written + 1))
+
+
 async def test_rings_and_retention(gateway: Gateway, clients: Clients) -> None:
     """Forty channels get fifty times of what all rings may hold."""
-    channels = [new_name("room") for _ in range(CHANNELS)]
+    channels = [new_name("filled") for _ in range(CHANNELS)]
     writer = await clients.connected()
     for channel in channels:
         await writer.join(channel)

@@ -9,14 +9,17 @@ from pathlib import Path
 import grpc
 import pytest
 
-from tests.stress.process_watch import counted
+from tests.stress.process_watch import counted, reason_of
+from tests.support.http_client import http_async
 from tests.support.protocol_client import Clients, new_name
 from tests.support.services import Gateway
 from tests.support.target import Target
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 
 MEMBERS = 5
+THREADS = 2
 KEYS = 10
 # Three development keys are there from the start.
 FREE_KEYS = KEYS - 3
@@ -30,7 +33,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     made = Gateway(
         tmp_path_factory.mktemp("small"),
         auth={"max-keys": KEYS, "metrics-port": 0},
-        session={"max-members": MEMBERS, "metrics-port": 0},
+        session={"max-members": MEMBERS, "max-edges": 1, "max-threads": THREADS, "metrics-port": 0},
     )
     try:
         made.start()
@@ -66,6 +69,39 @@ async def test_a_channel_that_is_full(small: Gateway, clients: Clients) -> None:
     await members[1].send("leave_channel", {"channel": channel})
     await members[1].take("unsubscription_success")
     await outside.join(channel)
+
+
+async def test_a_workspace_with_as_many_threads_as_it_may_have(small: Gateway, clients: Clients) -> None:
+    url = f"http://{small.edge.address}/api/chat/threads?domain=tests&workspace={clients.workspace}"
+    headers = {"Authorization": f"Bearer {clients.target.api_key}"}
+    thread = {"title": "one more"}
+    for _ in range(THREADS):
+        assert (await http_async("POST", url, headers=headers, json_body=thread)).status == 201
+    refused = await http_async("POST", url, headers=headers, json_body=thread)
+    error = refused.json()["error"]
+    assert (refused.status, error["error_type"], error["code"]) == (503, "unavailable", 503)
+    assert f"{THREADS} threads" in error["message"]
+
+
+async def test_one_edge_more_than_a_session_service_takes(small: Gateway, clients: Clients) -> None:
+    """It says why it is not ready, goes on trying, and takes the place of another that goes."""
+    channel = new_name("room")
+    client = await clients.member(channel)
+    edge = small.make_edge("one-too-many")
+    await asyncio.to_thread(edge.start)
+
+    async def refused() -> bool:
+        return await counted(edge, "tidewire_edge_stream_attach_failures_total") > 1
+
+    await eventually(refused, what="the edge is refused")
+    assert await asyncio.to_thread(reason_of, edge) == "no session service is attached"
+    assert "1 edges are attached" in edge.log()
+    await client.publish(channel, "the first notices nothing")
+    await asyncio.to_thread(small.edge.stop)
+    await asyncio.to_thread(small.wait_ready, edge)
+    await asyncio.to_thread(edge.stop)
+    await asyncio.to_thread(small.edge.start)
+    await asyncio.to_thread(small.wait_ready)
 
 
 async def test_a_key_store_that_is_full(small: Gateway) -> None:
