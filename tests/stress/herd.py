@@ -35,6 +35,7 @@ class HerdClient:
         self._failures = 0
         self._wait_s = 0.0
         self._connection: RawClient | None = None
+        self._authenticated = False
         self._task: asyncio.Task[None] | None = None
 
     def come(self) -> None:
@@ -69,27 +70,31 @@ class HerdClient:
         elif kind == "connection_established":
             self._herd.connections.add(client)
             self._connection = client
-            self._connect(client)
+            self._authenticated = False
+            self._ask(client)
         elif kind == "connection_success":
+            self._authenticated = True
             if self.place is None:
-                client.send("join_channel", {"channel": self.channel}, id="join")
+                self._ask(client)
         elif kind == "subscription_success":
             self._subscribed(frame)
         elif kind == "error":
             self._herd.errors[frame.data["error_type"]] += 1
             again_s = frame.data.get("retry_after_ms", 1000) / 1000
-            asyncio.get_running_loop().call_later(again_s, self._connect, client)
+            asyncio.get_running_loop().call_later(again_s, self._ask, client)
         elif kind == "disconnect":
             self._wait_s = frame.data.get("retry_after_ms", 0) / 1000
 
-    def _connect(self, client: RawClient) -> None:
+    def _ask(self, client: RawClient) -> None:
+        """Ask for what is missing: to be let in, where there is a place with `resume`; or to be a member."""
         if client.ended:
             return
-        more = {}
-        if self.place is not None:
-            epoch, offset = self.place
-            more = {"resume": [{"channel": self.channel, "epoch": epoch, "offset": offset}]}
-        client.connect(self._herd.api_key, self._herd.workspace, **more)
+        place = None if self.place is None else {"epoch": self.place[0], "offset": self.place[1]}
+        if self._authenticated:
+            client.send("join_channel", {"channel": self.channel, **({"recover": place} if place else {})}, id="join")
+        else:
+            more = {"resume": [{"channel": self.channel, **place}]} if place else {}
+            client.connect(self._herd.api_key, self._herd.workspace, **more)
 
     def _subscribed(self, frame: ServerFrame) -> None:
         if self.place is None:
