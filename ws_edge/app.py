@@ -64,8 +64,6 @@ log = get_logger("ws_edge.app")
 DRAIN_BATCHES = 20
 # For the last clients to read their last frames, and to close.
 END_S = 1.0
-# A connection on which no request comes, or no further one, is ended after so long: as long as proxies keep theirs, and some.
-HTTP_IDLE_S = 75.0
 
 
 class SystemClock:
@@ -221,7 +219,11 @@ class Edge:
         )
         application.add_routes(routes)
         runner = web.AppRunner(
-            application, access_log=None, logger=_http_log(), keepalive_timeout=HTTP_IDLE_S, shutdown_timeout=1.0
+            application,
+            access_log=None,
+            logger=_http_log(),
+            keepalive_timeout=self._settings.http_idle_s,
+            shutdown_timeout=1.0,
         )
         await runner.setup()
         ending.push_async_callback(runner.cleanup)
@@ -237,7 +239,7 @@ class Edge:
         def handler(source: str) -> ProxiedHandler:
             assert runner.server is not None
             return ProxiedHandler(
-                source, runner.server, access_log=None, logger=_http_log(), keepalive_timeout=HTTP_IDLE_S
+                source, runner.server, access_log=None, logger=_http_log(), keepalive_timeout=settings.http_idle_s
             )
 
         return await listen_behind_proxy(

@@ -124,6 +124,13 @@ class EdgeSettings(ServiceSettings):
     auth_timeout_s: float = Field(
         10.0, gt=0, description="Time for `connect` to come", json_schema_extra=_unit("seconds")
     )
+    http_idle_s: float = Field(
+        75.0,
+        gt=0,
+        description="Time after which a connection is closed on which no request comes, or no further one; longer than proxies"
+        " keep theirs",
+        json_schema_extra=_unit("seconds"),
+    )
     heartbeat_s: float = Field(
         25.0, gt=0, description="Time between WebSocket pings", json_schema_extra=_unit("seconds")
     )

@@ -17,8 +17,6 @@ from ws_edge.settings import EdgeSettings
 PAGE = (ROOT / "docs" / "limits.md").read_text()
 METRICS = (ROOT / "docs" / "reference" / "metrics.md").read_text()
 HEAD = "| limit | setting | default | at the limit | counter | shown by |"
-# A wait of over a minute, for a bound of aiohttp that is only set here.
-WITHOUT_A_TEST = {"connections without a request"}
 
 
 def rows() -> Iterator[list[str]]:
@@ -46,4 +44,4 @@ def test_a_row_is_as_it_says(row: list[str]) -> None:
     for name in re.findall(r"`(tidewire_\w+)`", " ".join(row)):
         assert f"`{name}`" in METRICS, name
     assert counter.startswith("`tidewire_") or counter == "none"
-    assert named_in(shown) or limit in WITHOUT_A_TEST
+    assert named_in(shown), limit

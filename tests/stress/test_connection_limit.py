@@ -134,3 +134,19 @@ async def test_one_more_than_there_are_open_files_for(gateway: Gateway, clients_
     edge = await asyncio.to_thread(gateway.another_edge, "poor", launcher=launcher, auth_timeout_s=600)
     assert "the limit of open files is too low" in edge.log()
     await limit_is_kept(edge, clients_of(Target.of(gateway, edge)), OPEN_FILES - RESERVE)
+
+
+@pytest.mark.parametrize("said", [b"", b"GET /client_half HTTP/1.1\r\nHost: half"], ids=["nothing", "half a request"])
+async def test_connections_that_ask_for_nothing(
+    gateway: Gateway, clients_of: Callable[..., Clients], said: bytes
+) -> None:
+    """They are closed after a while; WebSockets stay."""
+    edge = await asyncio.to_thread(gateway.another_edge, f"idle-{len(said)}", http_idle_s=0.5)
+    client = await clients_of(Target.of(gateway, edge)).connected()
+    host, port = edge.address.split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(said)
+    async with asyncio.timeout(DEADLINE_S):
+        assert await reader.read() == b""
+    writer.close()
+    await client.assert_open()
