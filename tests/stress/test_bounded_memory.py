@@ -26,6 +26,7 @@ RETENTION_BYTES = MIB
 EDGE_OUTBOX_BYTES = 4 * MIB
 MESSAGE = "x" * 50_000
 SLOW = 40
+ENOUGH = 120
 CHANNELS = 40
 # What a process may take for everything else that happens meanwhile: its allocator gives nothing back at once.
 SLACK_BYTES = 48 * MIB
@@ -107,15 +108,16 @@ async def test_outboxes_of_those_who_read_nothing(gateway: Gateway, clients: Cli
     before = resident_bytes(gateway.edge.pid)
     largest = written = 0
     async with asyncio.timeout(DEADLINE_S):
-        while await counted(gateway.edge, "tidewire_edge_slow_consumers_total") < SLOW:
+        while written < ENOUGH or await counted(gateway.edge, "tidewire_edge_slow_consumers_total") < SLOW:
             await writer.publish(channel, MESSAGE)
             await writer.take("chat_message")
             written += 1
             largest = max(largest, resident_bytes(gateway.edge.pid))
             waiting = await counted(gateway.edge, "tidewire_edge_largest_outbox_bytes")
             assert waiting <= OUTBOX_BYTES + 2 * len(MESSAGE)
-    assert written * len(MESSAGE) * SLOW > 5 * (SLOW * OUTBOX_BYTES + SLACK_BYTES), "far more than was kept"
-    assert largest - before < SLOW * (OUTBOX_BYTES + 2 * len(MESSAGE)) + SLACK_BYTES
+    most = SLOW * (OUTBOX_BYTES + 2 * len(MESSAGE)) + SLACK_BYTES
+    assert written * len(MESSAGE) * SLOW > 3 * most, "far more was published than may be kept"
+    assert largest - before < most
     await writer.assert_open()
     for deaf in everybody:
         deaf.client.drop()
