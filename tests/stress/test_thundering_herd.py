@@ -80,6 +80,7 @@ async def stampede(gateway: Gateway, refuge: ServiceProcess, size: int, capsys: 
         herd.address = refuge.address
         gateway.edge.kill9()
         lost_s = time.monotonic()
+        await publish_everywhere(writer, heads)
         while not (await caught_up() and await all_in()):
             assert time.monotonic() - lost_s < BACK_WITHIN_S, f"{herd.behind(heads)} of {size} are not back in time"
             if not await all_in():
