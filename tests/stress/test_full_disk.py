@@ -121,9 +121,10 @@ async def test_messages_on_a_full_disk(gateway: Gateway, disk: SmallDisk) -> Non
         assert await writer.publish() is None
     disk.fill()
     await is_refused_in_words(gateway, writer)
-    url = f"ws://{gateway.edge.address}"
-    found = await history(url, "reads-meanwhile", "valid-test-key", workspace, writer.channel)
-    assert {m: place.offset for place, m in found} == writer.confirmed
+    with pytest.raises(Refused, match="unavailable"):  # its inbox is new, and cannot be stored
+        await Caller.open(gateway.edge.address, KEY, workspace, new_name("late"))
+    answer = await writer.caller.ask("history", {"channel": writer.channel}, until="history")
+    assert {m["id"]: m["offset"] for m in answer.data["messages"]} == writer.confirmed
     disk.make_room()
     await works_again(gateway, writer, workspace)
     writer.caller.drop()
