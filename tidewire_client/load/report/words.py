@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -69,7 +70,7 @@ def sparkline(values: Sequence[float | None], width: int) -> str:
 
 
 def _level(value: float, top: float) -> int:
-    return 0 if top <= 0 else min(len(_BLOCKS) - 1, max(0, int(value / top * len(_BLOCKS))))
+    return 0 if top <= 0 else max(0, math.ceil(value / top * len(_BLOCKS)) - 1)
 
 
 def verdict(result: Result) -> tuple[bool, str]:
