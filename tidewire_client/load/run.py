@@ -23,6 +23,7 @@ from tidewire_client.load.timeline import Timeline
 
 # Sending this much later than due, for 1 in 100, makes latencies the load's own.
 LATEST_MS: Final = 5.0
+LOOK_S: Final = 0.1
 _STOPPING: Final = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -85,9 +86,14 @@ async def play(run: Run, show: Callable[[Stage], None], show_every_s: float) -> 
 
 
 async def _show(stage: Stage, show: Callable[[Stage], None], every_s: float) -> None:
+    """Show how it goes, again and again, and at once when something else begins."""
+    shown, shown_s = "", 0.0
     while True:
-        show(stage)
-        await asyncio.sleep(every_s)
+        now_s = time.monotonic()
+        if stage.phase != shown or now_s - shown_s >= every_s:
+            show(stage)
+            shown, shown_s = stage.phase, now_s
+        await asyncio.sleep(min(every_s, LOOK_S))
 
 
 @contextmanager
