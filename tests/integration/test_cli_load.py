@@ -88,7 +88,11 @@ async def load(cli: Cli, file: Path, *arguments: str, code: int = 0) -> tuple[An
     """Run it; return what it wrote for programs, and how it ended."""
     result = await cli("load", *arguments, "--json", str(file))
     assert result.code == code, f"{result.code}\n{result.out}\n{result.err}"
-    return json.loads(file.read_text()), result
+    return written(file), result
+
+
+def written(file: Path) -> Any:
+    return json.loads(file.read_text())
 
 
 def assert_right(record: Any) -> None:
@@ -104,7 +108,7 @@ def assert_right(record: Any) -> None:
 def assert_rising(figures: Any, *names: str) -> None:
     values = [figures[name] for name in names]
     assert None not in values, dict(zip(names, values, strict=True))
-    assert 0 < values[0]
+    assert values[0] > 0
     assert values == sorted(values)
 
 
@@ -243,7 +247,7 @@ async def test_clients_come_back_after_a_crash_of_the_edge_and_miss_nothing(
         await running.said("sending")
         await asyncio.to_thread(own_gateway.edge.restart_after_kill9)
         result = await running.end()
-    record = json.loads((tmp_path / "r.json").read_text())
+    record = written(tmp_path / "r.json")
     assert result.code == 0, f"{result.out}\n{result.err}"
     assert_right(record)
     figures = record["figures"]
@@ -321,7 +325,7 @@ async def test_a_key_is_nowhere_to_be_seen(cli: Cli, make_key: Callable[..., Mad
         pids = [running.process.pid, *children(running.process.pid)]
         assert len(pids) > 1
         for pid in pids:
-            assert key.encode() not in Path(f"/proc/{pid}/cmdline").read_bytes()
+            assert key.encode() not in command_line(pid)
         result = await running.end()
     assert result.code == 0, result.err
     for text in (result.out, result.err, html.read_text(), (tmp_path / "r.json").read_text()):
@@ -337,11 +341,11 @@ async def test_more_than_the_edge_allows_is_refused(cli: Cli) -> None:
 
 async def test_refused_messages_are_no_loss(cli: Cli, make_key: Callable[..., MadeKey], tmp_path: Path) -> None:
     key = make_key(["*:*"], key_frames_per_second=40).api_key
-    arguments = ("echo", "--clients", "4", "--rate", "120", "--duration", "2s", *ONE)
+    arguments = ("echo", "--clients", "4", "--rate", "100", "--duration", "2s", *ONE)
     record, result = await load(cli.but(api_key=key), tmp_path / "r.json", *arguments)
     assert_right(record)
     figures = record["figures"]
-    assert figures["refused"] > 20
+    assert figures["refused"] > 10
     assert figures["sent"] == figures["confirmed"] + figures["refused"]
     assert record["reasons"]["refused: rate_limited"] == figures["refused"]
     assert "messages were refused" in result.out
@@ -373,7 +377,7 @@ async def test_ctrl_c_ends_with_a_report(cli: Cli, tmp_path: Path) -> None:
         result = await running.end()
     assert result.code == 130, f"{result.out}\n{result.err}"
     assert "Traceback" not in result.err
-    record = json.loads((tmp_path / "r.json").read_text())
+    record = written(tmp_path / "r.json")
     assert record["interrupted"]
     assert_right(record)
     assert record["seconds"] < 50

@@ -151,6 +151,8 @@ def check(given: LoadOptions, scenario: Scenario, output: Output) -> Checked:
     """
     if not _NAME.fullmatch(given.name):
         raise UsageProblem(f"--name: {given.name!r} is not 1 to 24 of A-Z a-z 0-9 _ -")
+    if "@" in given.url.partition("//")[2].partition("/")[0]:
+        raise UsageProblem("--url: names a user; a key is given by TIDEWIRE_API_KEY or --key-file")
     access = edge_access(output, given.url.rstrip("/"), given.key_file, given.name, given.domain, given.workspace)
     names = [figure.name for figure in scenario.figures]
     try:

@@ -11,8 +11,8 @@ from tidewire_client.errors import ConnectionLost
 from tidewire_client.load.connection import EdgeSocket
 from tidewire_client.load.environment import Environment
 
-# The smallest that systems grant: what does not read is noticed soon.
-SMALL_BUFFER_BYTES: Final = 4096
+# Small enough that who does not read is noticed soon; large enough that who reads is not slow.
+SMALL_BUFFER_BYTES: Final = 65_536
 
 
 async def dial(env: Environment, protocol: EdgeSocket, *, small_buffer: bool) -> None:

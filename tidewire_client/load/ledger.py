@@ -26,7 +26,15 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The sums of one client over all its streams."""
+    """The sums of one client over all its streams.
+
+    Attributes:
+        expected: Messages that it was to get.
+        received: Of these that came, each counted once.
+        duplicated: Came again.
+        missing: Did not come.
+        out_of_order: Came after a later one of the same stream.
+    """
 
     expected: int = 0
     received: int = 0
@@ -81,11 +89,6 @@ class StreamLedger:
         self.duplicated += 1
         return False
 
-    @property
-    def received(self) -> int:
-        """Messages that came, each counted once."""
-        return self.next - len(self.holes)
-
     def missing(self, sent: Sent) -> int:
         """Return how many were to come and did not."""
         excluded = Ranges(sent.excluded)
@@ -125,9 +128,9 @@ class ClientLedger:
         for stream in streams:
             ledger, known = self._of(stream), sent.get(stream, Sent(0))
             missing = ledger.missing(known)
-            # What was refused and came all the same was not expected; it is no fault either.
+            # What was excluded and came all the same was not expected; it is no fault either.
             expected = known.count - Ranges(known.excluded).within(0, known.count)
-            one = Account(expected, ledger.received, ledger.duplicated, missing, ledger.out_of_order)
+            one = Account(expected, expected - missing, ledger.duplicated, missing, ledger.out_of_order)
             total = total.plus(one)
         return total
 

@@ -138,11 +138,10 @@ class Phases:
                 continue
             turns.take()
             self._send(senders[due.index], due.at_s)
+        await self._env.wait_until(command.start_s + command.duration_s)
         if churn is not None:
             churn.cancel()
             await asyncio.wait({churn})
-        else:
-            await self._env.wait_until(command.start_s + command.duration_s)
         return Published({client.plan.stream: client.outgoing.sent() for client in senders})  # type: ignore[union-attr, misc]
 
     def _send(self, client: LoadClient, due_s: float) -> None:

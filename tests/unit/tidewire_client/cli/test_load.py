@@ -30,6 +30,7 @@ Captured = pytest.CaptureFixture[str]
         (["echo", "--name", "a b"], "--name: 'a b' is not 1 to 24 of"),
         (["echo", "--url", "edge:8000"], "--url: 'edge:8000' is no address of an edge"),
         (["echo", "--url", "https://edge.example"], "TIDEWIRE_API_KEY"),
+        (["echo", "--url", "https://ann:secret@edge.example"], "--url: names a user"),
         (["echo", "--metrics", "edge"], "--metrics: edge: names no port"),
         (["echo", "--fail-if", "p99_ms"], "--fail-if: 'p99_ms' is no threshold: NAME>NUMBER is"),
         (["echo", "--fail-if", "storm_s>1"], "storm_s is no figure of this scenario; there are connected"),
