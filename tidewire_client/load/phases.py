@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Sequence
@@ -69,15 +68,10 @@ class Phases:
         self._clients += clients
         tally = _Tally(self._env)
         if command.due_s:
-            answer = await tally.all_of(
+            return await tally.all_of(
                 self._when_due(client, due_s) for client, due_s in zip(clients, command.due_s, strict=True)
             )
-        else:
-            answer = await self._in_turn(clients, command.at_once, tally)
-        # What is there now stays: it is no garbage, and looking at it again and again is a load of its own.
-        gc.collect()
-        gc.freeze()
-        return answer
+        return await self._in_turn(clients, command.at_once, tally)
 
     async def _in_turn(self, clients: Sequence[LoadClient], at_once: int, tally: _Tally) -> Opened:
         left = iter(clients)

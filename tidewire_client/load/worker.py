@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib.util
 import signal
 import time
@@ -13,7 +14,7 @@ from typing import Any, Final
 from tidewire_client.load import usage
 from tidewire_client.load.environment import Environment
 from tidewire_client.load.phases import Phases
-from tidewire_client.load.plan import Answer, Command, Failed, Interrupt, Stop, Target, Tick
+from tidewire_client.load.plan import Answer, Command, Failed, Interrupt, Open, Stop, Target, Tick
 
 TICK_S: Final = 0.5
 
@@ -84,6 +85,10 @@ async def _work(pipe: Connection, env: Environment, commands: asyncio.Queue[Comm
         except Exception as exc:
             # A defect of the load itself: its process says so, and the run ends.
             answer = Failed(f"{exc.__class__.__name__}: {exc}")
+        if isinstance(command, Open):
+            # What is there now stays: it is no garbage, and looking at it again and again is a load of its own.
+            gc.collect()
+            gc.freeze()
         _report(pipe, env)
         pipe.send(answer)
         if isinstance(command, Stop):
