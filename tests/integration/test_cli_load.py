@@ -16,7 +16,7 @@ import pytest
 
 from tests.support.authority import Authority, Identity
 from tests.support.cli import Cli, Result, Running, cli_for
-from tests.support.commands import all_pids, parent_of
+from tests.support.commands import all_pids, parent_of, runs
 from tests.support.key_admin import MadeKey
 from tests.support.message_proxy import Fault, MessageProxy
 from tests.support.processes import ServiceProcess
@@ -382,7 +382,11 @@ async def test_ctrl_c_ends_with_a_report(cli: Cli, tmp_path: Path) -> None:
     assert_right(record)
     assert record["seconds"] < 50
     assert "ended early" in result.out
-    assert not [pid for pid in processes if parent_of(pid) is not None], "a load process is left"
+
+    async def all_gone() -> bool:
+        return not any(runs(pid) for pid in processes)
+
+    await eventually(all_gone, what="no load process is left")
 
 
 async def test_a_load_process_that_dies_is_told_of(cli: Cli) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from tidewire_client.load.client import LoadClient, StepFailed
+from tidewire_client.load.client import LoadClient
 from tidewire_client.load.environment import Environment, now_us
 from tidewire_client.load.histogram import Histogram
 from tidewire_client.load.ledger import Account
@@ -30,6 +30,7 @@ from tidewire_client.load.plan import (
     Storm,
 )
 from tidewire_client.load.schedule import Turns
+from tidewire_client.load.session import StepFailed
 
 _LOOK_AGAIN_S: Final = 0.05
 _CLOSE_DEADLINE_S: Final = 3.0
@@ -131,18 +132,12 @@ class Phases:
                     break
                 continue
             turns.take()
-            self._send(senders[due.index], due.at_s)
+            senders[due.index].publish(int(due.at_s * 1e6))
         await self._env.wait_until(command.start_s + command.duration_s)
         if churn is not None:
             churn.cancel()
             await asyncio.wait({churn})
         return Published({client.plan.stream: client.outgoing.sent() for client in senders})  # type: ignore[union-attr, misc]
-
-    def _send(self, client: LoadClient, due_s: float) -> None:
-        if client.outgoing is None or not client.authenticated:
-            self._env.counters.unsent += 1
-            return
-        client.send(client.outgoing.next_frame(int(due_s * 1e6)))
 
     async def _churn(self, command: Publish) -> None:
         """Cut one client after the other, who come back by themselves; those that publish stay."""

@@ -82,6 +82,9 @@ async def play(run: Run, show: Callable[[Stage], None], show_every_s: float) -> 
                 for helper in helpers:
                     helper.cancel()
                 await asyncio.wait(helpers)
+            for helper in helpers:
+                if not helper.cancelled():
+                    helper.result()
     return _result(run, stage, started, time.monotonic() - start_s)
 
 

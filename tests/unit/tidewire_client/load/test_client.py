@@ -22,12 +22,13 @@ from tests.unit.tidewire_client.peers import (
     unused_target,
 )
 from tidewire_client.edge_connection import EdgeLogin
-from tidewire_client.load.client import LoadClient, StepFailed
+from tidewire_client.load.client import LoadClient
 from tidewire_client.load.environment import Environment, now_us
 from tidewire_client.load.ledger import Account, Sent
 from tidewire_client.load.messages import Writer
 from tidewire_client.load.phases import Phases
 from tidewire_client.load.plan import ClientPlan, Drain, Drained, Open, Opened, Stop, Target
+from tidewire_client.load.session import StepFailed
 
 Socket = web.WebSocketResponse
 RUN = "0a1b2c3d"
