@@ -57,6 +57,12 @@ class Fleet:
                 self._members.append(_Member(number, process, here, self._told))
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        try:
+            # What is due is due when all can do it.
+            await asyncio.gather(*(member.ready() for member in self._members))
+        except BaseException:
+            await self._end(at_once=True)
+            raise
         return self
 
     async def __aexit__(
@@ -64,7 +70,10 @@ class Fleet:
     ) -> None:
         if kind is None:
             await self.ask([Stop()] * self._size, Done)
-        await asyncio.gather(*(asyncio.to_thread(member.end, at_once=kind is not None) for member in self._members))
+        await self._end(at_once=kind is not None)
+
+    async def _end(self, *, at_once: bool) -> None:
+        await asyncio.gather(*(asyncio.to_thread(member.end, at_once=at_once) for member in self._members))
         for member in self._members:
             member.close()
 
@@ -109,9 +118,13 @@ class _Member:
         self._pipe = pipe
         self._on_tick = on_tick
         self._loop = asyncio.get_running_loop()
-        self._answer: asyncio.Future[Answer] | None = None
+        self._answer: asyncio.Future[Answer] = self._loop.create_future()
         self._gone = False
         self._loop.add_reader(pipe.fileno(), self._readable)
+
+    async def ready(self) -> None:
+        """Return when it can be asked; that it can is the first that it says."""
+        await self._answer
 
     async def ask(self, command: Command) -> Answer:
         self._answer = self._loop.create_future()
@@ -153,7 +166,7 @@ class _Member:
     def _take(self, message: Answer | Tick) -> None:
         if isinstance(message, Tick):
             self._on_tick(self._number, message)
-        elif self._answer is not None and not self._answer.done():
+        elif not self._answer.done():
             if isinstance(message, Failed):
                 self._answer.set_exception(LoadProcessFailed(f"load process {self._number + 1}: {message.words}"))
             else:
@@ -166,7 +179,7 @@ class _Member:
         self._fail()
 
     def _fail(self) -> None:
-        if self._answer is not None and not self._answer.done():
+        if not self._answer.done():
             self._answer.set_exception(
                 LoadProcessFailed(f"load process {self._number + 1} ended before its work was done")
             )

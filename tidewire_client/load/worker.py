@@ -14,7 +14,7 @@ from typing import Any, Final
 from tidewire_client.load import usage
 from tidewire_client.load.environment import Environment
 from tidewire_client.load.phases import Phases
-from tidewire_client.load.plan import Answer, Command, Failed, Interrupt, Open, Stop, Target, Tick
+from tidewire_client.load.plan import Answer, Command, Done, Failed, Interrupt, Open, Stop, Target, Tick
 
 TICK_S: Final = 0.5
 
@@ -67,6 +67,7 @@ async def _serve(pipe: Connection, target: Target) -> None:
             commands.put_nowait(None)
 
     loop.add_reader(pipe.fileno(), readable)
+    pipe.send(Done())
     ticking = asyncio.create_task(_tick(pipe, env))
     try:
         await _work(pipe, env, commands)
