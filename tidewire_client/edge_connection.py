@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import ssl
 from collections import deque
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -78,7 +79,12 @@ class EdgeConnection:
     Args:
         session: Owns the socket, and is closed with it.
         socket: The open WebSocket.
+
+    Attributes:
+        welcome: The edge's `connection_success`.
     """
+
+    welcome: Frame
 
     def __init__(self, session: aiohttp.ClientSession, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._session = session
@@ -88,8 +94,12 @@ class EdgeConnection:
         self._reading: asyncio.Future[aiohttp.WSMessage] | None = None
 
     @classmethod
-    async def open(cls, login: EdgeLogin) -> Self:
+    async def open(cls, login: EdgeLogin, *, tls: ssl.SSLContext | None = None) -> Self:
         """Connect and authenticate.
+
+        Args:
+            login: Where the edge is, and as whom to connect.
+            tls: What to trust; None: what the system does.
 
         Raises:
             ConnectionLost: The edge cannot be reached, or let go of the connection; one may come back.
@@ -102,6 +112,7 @@ class EdgeConnection:
             async with asyncio.timeout(ANSWER_DEADLINE_S):
                 socket = await session.ws_connect(
                     login.websocket_url,
+                    ssl=True if tls is None else tls,
                     heartbeat=HEARTBEAT_S,
                     max_msg_size=MAX_FRAME_BYTES,
                     timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_DEADLINE_S),
@@ -114,7 +125,7 @@ class EdgeConnection:
             raise problem from None
         connection = cls(session, socket)
         try:
-            await connection.ask("connect", login.connect_data(), {"connection_success"})
+            connection.welcome = await connection.ask("connect", login.connect_data(), {"connection_success"})
         except BaseException:
             await connection.close()
             raise
