@@ -81,6 +81,8 @@ MALFORMED = {
     "control frame in fragments": client_frame(ws.PING, b"a", final=False),
     "continuation of nothing": client_frame(ws.CONTINUATION, b"a"),
     "message within a message": FIRST + client_frame(ws.TEXT, b"b"),
+    "a length of five in the form of two bytes": b"\x81\xfe\x00\x05" + client_frame(ws.TEXT, b"hello")[2:],
+    "a length of two bytes in the form of eight": b"\x82\xff\x00\x00\x00\x00\x00\x00\xff\xff",
 }
 
 
@@ -95,9 +97,10 @@ def test_what_breaks_the_protocol(data: bytes) -> None:
     [
         client_frame(ws.TEXT, b"x" * 1001)[:4],
         client_frame(ws.TEXT, b"x" * 70_000)[:10],
+        client_frame(ws.TEXT, b"x" * 70_000)[:2],
         client_frame(ws.TEXT, b"x" * 600, final=False) + client_frame(ws.CONTINUATION, b"x" * 401),
     ],
-    ids=["at once", "by eight bytes of length", "in fragments"],
+    ids=["at once", "by eight bytes of length", "by the form of its length", "in fragments"],
 )
 def test_what_is_too_big_is_refused_by_its_header(data: bytes) -> None:
     with pytest.raises(ws.MessageTooBig):
