@@ -128,6 +128,12 @@ async def test_bad_body(api: Api, body: bytes) -> None:
     assert checked(answer, threads_api_pb2.HttpErrorBody)["error"]["code"] == 400
 
 
+@pytest.mark.parametrize("path", ["", "/plans/messages"])
+async def test_body_that_is_not_what_its_headers_say(api: Api, path: str) -> None:
+    headers = {"Authorization": f"Bearer {api.target.api_key}", "Content-Encoding": "gzip"}
+    refused(await api.call("POST", path, headers=headers, body=b'{"title": "no gzip"}'), 400, "invalid_format")
+
+
 async def test_too_long_a_title(api: Api) -> None:
     assert (await api.call("POST", json_body={"title": "t" * 257})).status == 400
 

@@ -14,6 +14,7 @@ import msgspec
 from aiohttp import hdrs, web
 from tidewire.session.v1 import threads_pb2
 
+from service_runtime.http_bodies import UnreadableBody, read_body
 from service_runtime.logs import get_logger
 from ws_edge.adapters.client_address import ClientAddresses
 from ws_edge.adapters.grpc_threads import ThreadsClient, ThreadServiceError
@@ -187,7 +188,7 @@ class ThreadsApi:
 
     async def post_message(self, request: web.Request) -> web.Response:
         """Publish a `chat_message` to the thread's channel: 201 when it is stored."""
-        raw = await request.read()
+        raw = await read_body(request)
         body = _decode(raw, NewMessage)
         caller = await self._caller(request, *_place(request, body.domain, body.workspace))
         if len(body.id) > 64:
@@ -259,6 +260,8 @@ class ThreadsApi:
                 return HttpError(kind.value, str(away).capitalize(), RULES[kind].code, 1000).response()
             except ThreadServiceError as problem:
                 return HttpError(problem.error_type, problem.message, problem.code, problem.retry_after_ms).response()
+            except UnreadableBody as problem:
+                return HttpError("invalid_format", f"Body: {problem}", 400).response()
             except web.HTTPException:
                 raise
             except Exception:
@@ -309,7 +312,7 @@ def _limit(request: web.Request, default: int) -> int:
 
 
 async def _body(request: web.Request, kind: type[T]) -> T:
-    return _decode(await request.read(), kind)
+    return _decode(await read_body(request), kind)
 
 
 def _decode(raw: bytes, kind: type[T]) -> T:
