@@ -23,6 +23,7 @@ _PATHS: Final = {
         "tests/conformance",
         "tests/deploy",
         "tests/docs",
+        "tests/fuzz",
         "tests/integration",
         "tests/protocol",
         "tests/frontend",
