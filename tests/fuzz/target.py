@@ -35,6 +35,7 @@ TARGETS: Final = (
     "auth_http",
     "auth_rpcs",
     "client_library",
+    "edge_http",
     "edge_stream",
     "forwarded_headers",
     "frame_codec",

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from auth_service.adapters.http_api.caller import HttpCallers
 from auth_service.adapters.http_api.forward_auth import ForwardAuth
@@ -23,24 +20,13 @@ from auth_service.core.validation import KeyRequest
 from tests.fuzz.target import Check, Target
 from tests.fuzz.worlds.auth import AuthWorld, auth_world, keys_made
 from tests.fuzz.worlds.grpc_call import SERVICE_TOKEN
+from tests.fuzz.worlds.http_exchange import HOST, Answered, exchange, request
 from tests.fuzz.worlds.loops import on_a_loop
 
-HOST: Final = "127.0.0.1"
-LAST: Final = b"GET /last HTTP/1.1\r\nHost: auth\r\nConnection: close\r\n\r\n"
-PATIENCE_S: Final = 0.1
 (KEY,) = keys_made(1)
 ASKED: Final = KeyRequest("team Zoë", "", ("join:chat-*", "publish:*"), (), (), KeyLimits(), None, "")
-_HEAD: Final = re.compile(rb"HTTP/1\.[01] (\d{3}) [^\r\n]*\r\n((?:[!-~]+:[ -~]*\r\n)*)\r\n")
 # A proxy that may not ask is a fault of the installation: that answer is 500 on purpose.
 UNKNOWN_CALLER: Final = frozenset({"CALLER_UNKNOWN", "CALLER_NOT_ALLOWED"})
-
-
-class Answered(NamedTuple):
-    """One answer."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
 
 
 async def check(data: bytes, folder: Path) -> None:
@@ -52,7 +38,7 @@ async def check(data: bytes, folder: Path) -> None:
         before = defects.get()
         port = await server.start()
         try:
-            answers = _split(await _exchange(port, data))
+            answers = await exchange(port, data)
         finally:
             await server.stop()
     for answer in answers:
@@ -71,46 +57,7 @@ def _server(world: AuthWorld) -> HttpServer:
     return HttpServer(routes, host=HOST, port=0, tls=None, deadline_s=10.0, grace_s=0.1)
 
 
-async def _exchange(port: int, data: bytes) -> bytes:
-    """Send everything, a last request behind it, and return what comes back.
-
-    The last one has the server close the connection. Where it is taken for part of a body, nothing more comes, and the
-    connection is closed by this side: the answer is then lost, but not what the server makes of it.
-    """
-    reader, writer = await asyncio.open_connection(HOST, port)
-    got = b""
-    try:
-        writer.write(data + LAST)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(PATIENCE_S):
-                while piece := await reader.read(65_536):
-                    got += piece
-    except ConnectionError:  # the server has seen enough
-        pass
-    finally:
-        writer.close()
-    return got
-
-
-def _split(stream: bytes) -> list[Answered]:
-    """Return the answers of a connection; those to HEAD have no body, which is all the same here."""
-    answers = []
-    while stream:
-        head = _HEAD.match(stream)
-        if head is None:  # HEAD was answered, or it was cut off by this side
-            assert stream.startswith(b"HTTP/1.") or answers, f"this is no answer: {stream[:200]!r}"
-            return answers
-        status = int(head[1])
-        lines = (line.partition(b":") for line in head[2].splitlines())
-        headers = {name.decode().lower(): value.strip().decode() for name, _, value in lines}
-        rest = stream[head.end() :]
-        size = 0 if rest.startswith(b"HTTP/1.") else int(headers.get("content-length", 0))
-        answers.append(Answered(status, headers, rest[:size]))
-        stream = rest[size:] if status >= 200 else rest
-    return answers
-
-
-def _judge(request: bytes, answer: Answered) -> None:
+def _judge(sent: bytes, answer: Answered) -> None:
     code = answer.headers.get("x-tidewire-code", "")
     assert code != "INTERNAL", answer
     assert answer.status < 500 or code in UNKNOWN_CALLER, answer
@@ -118,17 +65,17 @@ def _judge(request: bytes, answer: Answered) -> None:
     if answer.headers.get("content-type", "").startswith("application/json") and answer.body:
         said = json.loads(answer.body)
         if said.get("active") is True or said.get("verdict", {}).get("code") == "VERDICT_CODE_VALID":
-            assert _shows(request), answer
+            assert _shows(sent), answer
     if code == "VALID":
         assert answer.status == 200
         assert answer.headers["x-tidewire-key-id"] == KEY.key_id
-        assert _shows(request), answer
+        assert _shows(sent), answer
 
 
-def _shows(request: bytes) -> bool:
+def _shows(sent: bytes) -> bool:
     """Say if a request has the key, perhaps percent-encoded or as JSON, and a service's token."""
-    has_key = KEY.secret.encode() in request or b"%" in request or b"\\" in request or KEY.key_id.encode() in request
-    return has_key and SERVICE_TOKEN.encode() in request
+    has_key = KEY.secret.encode() in sent or b"%" in sent or b"\\" in sent or KEY.key_id.encode() in sent
+    return has_key and SERVICE_TOKEN.encode() in sent
 
 
 @contextmanager
@@ -136,14 +83,6 @@ def opened() -> Iterator[Check]:
     """Each input has an auth service of its own."""
     with on_a_loop(check) as made:
         yield made
-
-
-def _request(line: str, body: bytes = b"", **headers: str) -> bytes:
-    named = {"Host": "auth", **{name.replace("_", "-"): value for name, value in headers.items()}}
-    if body:
-        named["Content-Length"] = str(len(body))
-    lines = [f"{line} HTTP/1.1", *(f"{name}: {value}" for name, value in named.items())]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
 def seeds() -> dict[str, bytes]:
@@ -156,22 +95,22 @@ def seeds() -> dict[str, bytes]:
     permission = json.dumps({"keyId": KEY.key_id, "action": "publish", "channel": "x"}).encode()
     introspect = f"token={KEY.text}&token_type_hint=access_token".encode()
     garbled = {"Content_Type": form, "Content_Encoding": "gzip", **bearer}
-    chunked = _request("POST /v1/introspect", Content_Type=form, Transfer_Encoding="chunked", **bearer)
+    chunked = request("POST /v1/introspect", Content_Type=form, Transfer_Encoding="chunked", **bearer)
     return {
-        "forward-auth": _request(
+        "forward-auth": request(
             f"GET {asked}", Authorization=f"Bearer {KEY.text}", X_Forwarded_For="192.0.2.1", **proxy
         ),
-        "forward-auth-by-header": _request("HEAD /v1/forward-auth", X_API_Key=KEY.text, **proxy),
-        "forward-auth-without-key": _request(f"GET {asked}", **proxy),
-        "introspect": _request("POST /v1/introspect", introspect, Content_Type=form, **bearer),
-        "introspect-body-that-is-no-gzip": _request("POST /v1/introspect", introspect, **garbled),
+        "forward-auth-by-header": request("HEAD /v1/forward-auth", X_API_Key=KEY.text, **proxy),
+        "forward-auth-without-key": request(f"GET {asked}", **proxy),
+        "introspect": request("POST /v1/introspect", introspect, Content_Type=form, **bearer),
+        "introspect-body-that-is-no-gzip": request("POST /v1/introspect", introspect, **garbled),
         "introspect-in-chunks": chunked + b"6\r\ntoken=\r\n1\r\nx\r\n0\r\n\r\n",
         "introspect-in-bad-chunks": chunked + b"zz\r\ntoken=x\r\n0\r\n\r\n",
-        "verify": _request("POST /v1/verify", verify, **bearer),
-        "check": _request("POST /v1/check", permission, **bearer),
-        "two-on-a-connection": _request("POST /v1/check", permission, **bearer)
-        + _request("GET /v1/forward-auth", **proxy),
-        "half-a-body": _request("POST /v1/verify", verify, **bearer)[:-20],
+        "verify": request("POST /v1/verify", verify, **bearer),
+        "check": request("POST /v1/check", permission, **bearer),
+        "two-on-a-connection": request("POST /v1/check", permission, **bearer)
+        + request("GET /v1/forward-auth", **proxy),
+        "half-a-body": request("POST /v1/verify", verify, **bearer)[:-20],
     }
 
 
