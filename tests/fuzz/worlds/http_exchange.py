@@ -55,7 +55,9 @@ def _split(stream: bytes) -> list[Answered]:
         lines = (line.partition(b":") for line in head[2].splitlines())
         headers = {name.decode().lower(): value.strip().decode() for name, _, value in lines}
         rest = stream[head.end() :]
-        size = 0 if rest.startswith(b"HTTP/1.") else int(headers.get("content-length", 0))
+        size = 0 if not rest or rest.startswith(b"HTTP/1.") else int(headers.get("content-length", 0))
+        if len(rest) < size:  # cut off by this side
+            return answers
         answers.append(Answered(status, headers, rest[:size]))
         stream = rest[size:] if status >= 200 else rest
     return answers
