@@ -174,7 +174,7 @@ def opened() -> Iterator[Check]:
 
 
 def _seed(*calls: tuple[str, Any]) -> bytes:
-    return program((_PLACES[name], request.SerializeToString()) for name, request in calls)
+    return program((_PLACES[name], request.SerializeToString(deterministic=True)) for name, request in calls)
 
 
 def seeds() -> dict[str, bytes]:
