@@ -95,8 +95,8 @@ class WebSocketReader:
             start = at + 2 + _MASK_BYTES
             if size > _MAX_CONTROL_BYTES:
                 extra = 2 if size == 126 else 8
-                if have < 2 + extra:
-                    self._check(opcode, first, _LEAST[size])
+                if have < 2 + extra:  # a message may still be in a form that it must not be in
+                    self._check(opcode, first, size if opcode >= CLOSE else 0)
                     break
                 form, size = size, int.from_bytes(data[at + 2 : at + 2 + extra], "big")
                 if size < _LEAST[form]:
@@ -116,7 +116,7 @@ class WebSocketReader:
         return None
 
     def _check(self, opcode: int, first: int, size: int) -> None:
-        """Refuse a frame by its header; `size` is what it has, or the least that it can have."""
+        """Refuse a frame by its header, as far as it is there."""
         if opcode >= CLOSE:
             if opcode > PONG or size > _MAX_CONTROL_BYTES or not first & _FIN:
                 raise MalformedFrame("a control frame that is unknown, too long or in fragments")

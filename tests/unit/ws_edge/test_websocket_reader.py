@@ -97,10 +97,9 @@ def test_what_breaks_the_protocol(data: bytes) -> None:
     [
         client_frame(ws.TEXT, b"x" * 1001)[:4],
         client_frame(ws.TEXT, b"x" * 70_000)[:10],
-        client_frame(ws.TEXT, b"x" * 70_000)[:2],
         client_frame(ws.TEXT, b"x" * 600, final=False) + client_frame(ws.CONTINUATION, b"x" * 401),
     ],
-    ids=["at once", "by eight bytes of length", "by the form of its length", "in fragments"],
+    ids=["at once", "by eight bytes of length", "in fragments"],
 )
 def test_what_is_too_big_is_refused_by_its_header(data: bytes) -> None:
     with pytest.raises(ws.MessageTooBig):
