@@ -66,8 +66,7 @@ def _next_frame(data: bytes, max_bytes: int, whole: bytes | None) -> tuple[tuple
     head = 2 + {126: 2, 127: 8}.get(short, 0)
     before = len(whole or b"")
     if len(data) < head:
-        # A longer form says that there are more than 125 bytes: that may be too many already.
-        return None, "too big" if opcode < 8 and before + _least(short) > max_bytes else "", data
+        return None, "", data
     size = int.from_bytes(data[2:head], "big") if head > 2 else short
     if size < _least(short):  # section 5.2: the shortest form is a must
         return None, "malformed", data

@@ -72,7 +72,7 @@ def _chain(text: str) -> None:
     remote, *forwarded = text.split("\n")
     found = ADDRESSES.of(Request(remote, forwarded))  # type: ignore[arg-type]
     assert found == "" or not ADDRESSES.trusts(found), "a trusted proxy is no client"
-    if not ADDRESSES.trusts(remote):
+    if not ADDRESSES.trusts(remote.strip()):
         peer = _plain_address(remote.strip())
         assert found == peer, "who is no proxy says nothing of others"
 
