@@ -11,7 +11,7 @@ HOST: Final = "127.0.0.1"
 # What nobody would take for a part of another request, unless it has to.
 _LAST: Final = b"GET /last HTTP/1.1\r\nHost: auth\r\nConnection: close\r\n\r\n"
 PATIENCE_S: Final = 0.1
-_HEAD: Final = re.compile(rb"HTTP/1\.[01] (\d{3}) [^\r\n]*\r\n((?:[!-~]+:[ -~]*\r\n)*)\r\n")
+_HEAD: Final = re.compile(rb"HTTP/\d\.\d (\d{3}) [^\r\n]*\r\n((?:[!-~]+:[ -~]*\r\n)*)\r\n")
 
 
 class Answered(NamedTuple):
@@ -49,13 +49,13 @@ def _split(stream: bytes) -> list[Answered]:
     while stream:
         head = _HEAD.match(stream)
         if head is None:  # HEAD was answered, or it was cut off by this side
-            assert stream.startswith(b"HTTP/1.") or answers, f"this is no answer: {stream[:200]!r}"
+            assert stream.startswith(b"HTTP/") or answers, f"this is no answer: {stream[:200]!r}"
             return answers
         status = int(head[1])
         lines = (line.partition(b":") for line in head[2].splitlines())
         headers = {name.decode().lower(): value.strip().decode() for name, _, value in lines}
         rest = stream[head.end() :]
-        size = 0 if not rest or rest.startswith(b"HTTP/1.") else int(headers.get("content-length", 0))
+        size = 0 if not rest or rest.startswith(b"HTTP/") else int(headers.get("content-length", 0))
         if len(rest) < size:  # cut off by this side
             return answers
         answers.append(Answered(status, headers, rest[:size]))
