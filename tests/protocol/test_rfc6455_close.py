@@ -51,6 +51,11 @@ async def test_closes(target: Target, row: Row) -> None:
     await assert_row(target, row)
 
 
-@pytest.mark.parametrize("row", ROWS[:13], ids=[row.title for row in ROWS[:13]])
+# Who sends on behind a close frame, which section 5.5.1 forbids, and in another packet, finds the connection gone.
+GONE_ON = ("close twice", "behind close", "close within")
+ONE_BY_ONE = [row for row in ROWS[:14] if not any(words in row.name for words in GONE_ON)]
+
+
+@pytest.mark.parametrize("row", ONE_BY_ONE, ids=[row.title for row in ONE_BY_ONE])
 async def test_closes_byte_by_byte(target: Target, row: Row) -> None:
     await assert_row(target, row, chop=1)
