@@ -3,7 +3,7 @@
 -- ARGV: now or '', new epoch, window ms, max messages, max age ms, max bytes, weight, PUBLISH or SPUBLISH, pub/sub channel,
 --       body, milliseconds after which an idle channel is forgotten or 0, replicas that are waited for, the message's thread or
 --       '', the server's run id, 1 if it has everything that its predecessor confirmed
--- Returns epoch, offset, time ms, 1 for a duplicate, the thread that the message was stored with.
+-- Returns epoch, offset, time ms, 1 for a duplicate; the thread and the epoch that the message was stored with.
 local now = now_ms(ARGV[1])
 local window, max_age = tonumber(ARGV[3]), tonumber(ARGV[5])
 
@@ -18,7 +18,7 @@ if known and epoch then
       redis.call('HSET', KEYS[1], 'repeated', int(now))  -- so that WAIT, which looks at this write, covers the first one
     end
     local entry = redis.call('XRANGE', KEYS[2], offset .. '-0', offset .. '-0')[1]
-    return {epoch, offset, time, 1, entry and entry[2][10] or ''}
+    return {epoch, offset, time, 1, entry and entry[2][10] or '', of}
   end
 end
 if not epoch then
@@ -45,4 +45,4 @@ redis.call('PEXPIRE', KEYS[2], int(max_age + 60000))
 if ARGV[11] ~= '0' then
   redis.call('PEXPIRE', KEYS[1], ARGV[11])
 end
-return {epoch, int(offset), int(now), 0, ARGV[13]}
+return {epoch, int(offset), int(now), 0, ARGV[13], epoch}
