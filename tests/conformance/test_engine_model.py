@@ -372,5 +372,5 @@ def test_sqlite() -> None:
 @pytest.mark.timeout(24 * 3600 if EXAMPLES else 300)
 def test_redis(server: RedisServer) -> None:
     run_state_machine_as_test(
-        lambda: EngineAgainstModel(lambda folder: CrashingRedis(folder, server)), settings=orders(30)
+        lambda: EngineAgainstModel(lambda folder: CrashingRedis(folder, server)), settings=orders(15)
     )

