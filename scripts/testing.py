@@ -21,6 +21,7 @@ _BETWEEN_SERVICES: Final = (
     "tests/conformance",
     "tests/deploy",
     "tests/docs",
+    "tests/fuzz",
     "tests/integration",
     "tests/protocol",
     "tests/frontend",

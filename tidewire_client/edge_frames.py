@@ -28,6 +28,9 @@ from tidewire_client.message import Position
 
 MESSAGE_TYPES: Final = frozenset({"chat_message", "channel_message", "task_update", "agent_status", "graph_update"})
 
+# Nobody is made to wait longer, whatever the frame says.
+MAX_WAIT_MS: Final = 86_400_000
+
 # Close codes after which a client may come back, for when no `disconnect` frame said so.
 COMES_BACK: Final = frozenset({1001, 1011, 1012, 1013, 1014, 4001})
 
@@ -121,7 +124,7 @@ def parse_frame(text: str) -> Frame:
 def position_in(fields: Mapping[str, Any]) -> Position | None:
     """Return the position that `epoch` and `offset` name; None if they do not."""
     epoch, offset = fields.get("epoch"), fields.get("offset")
-    if isinstance(epoch, str) and isinstance(offset, int):
+    if isinstance(epoch, str) and isinstance(offset, int) and not isinstance(offset, bool) and offset >= 0:
         return Position(epoch, offset)
     return None
 
@@ -164,7 +167,9 @@ def ends(frame: Frame) -> bool:
 def retry_after_s(frame: Frame) -> float | None:
     """Return when an `error` or `disconnect` frame wants to see the client again, in seconds; None if it does not say."""
     wait_ms = frame.data.get("retry_after_ms")
-    return max(0, wait_ms) / 1000 if isinstance(wait_ms, int | float) else None
+    if isinstance(wait_ms, bool) or not isinstance(wait_ms, int | float):
+        return None
+    return min(max(0, wait_ms), MAX_WAIT_MS) / 1000
 
 
 def goodbye(frame: Frame, error: Frame | None) -> TidewireError:

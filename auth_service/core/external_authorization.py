@@ -161,7 +161,7 @@ def client_address(forwarded_for: str) -> str:
         forwarded_for: `X-Forwarded-For`; its last entry is the proxy's own, all others anybody may have written.
 
     Returns:
-        An IPv4 or IPv6 address without a port; empty if there is none.
+        An IPv4 or IPv6 address without port or zone; empty if there is none.
     """
     last = forwarded_for.rpartition(",")[2].strip()
     if last.startswith("["):
@@ -169,7 +169,7 @@ def client_address(forwarded_for: str) -> str:
     elif last.count(":") == 1:
         last = last.partition(":")[0]
     try:
-        return str(ip_address(last))
+        return str(ip_address(last.partition("%")[0]))  # a zone names an interface of the proxy's
     except ValueError:
         return ""
 

@@ -53,6 +53,18 @@ async def test_ids_and_acknowledgements_stay_good(bench: EngineBench, user: Engi
     assert await again.counts(2, 3) == [1, 0]
 
 
+async def test_a_message_that_is_repeated_in_another_epoch_stands_in_its_thread_once(
+    bench: EngineBench, user: EngineUser
+) -> None:
+    await user.append(id="known", thread_id="t-1")
+    await user.close()
+    await bench.renew()
+    again = await bench.open()
+    assert (await again.append(id="known", thread_id="t-1")).duplicate
+    found = await again.engine.thread_messages("tests", "w1", "t-1", 10, 0)
+    assert ([message.id for message in found.messages], found.total) == (["known"], 1)
+
+
 async def test_an_empty_store_has_nothing_to_renew_and_a_second_time_is_no_fault(
     bench: EngineBench, user: EngineUser
 ) -> None:

@@ -146,6 +146,16 @@ async def test_a_thread_counts_its_messages(bench: EngineBench, user: EngineUser
     assert (await user.engine.threads("tests", "w1", 10, 0)).threads == [thread]
 
 
+async def test_a_repeat_that_names_another_thread_changes_nothing(user: EngineUser) -> None:
+    await user.append(id="same", thread_id="t-1")
+    await user.append(id="same", thread_id="t-2")
+    await user.append(id="same")
+    await user.append(id="other")
+    await user.append(id="other", thread_id="t-2")
+    assert [message.id for message in await all_messages(user, 10)] == ["same"]
+    assert await all_messages(user, 10, "t-2") == []
+
+
 async def test_messages_from_before_the_thread_count_too(user: EngineUser) -> None:
     stored = await user.fill(2, thread_id="t-1")
     made, _ = await user.create_thread()

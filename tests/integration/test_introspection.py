@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.auth_client import AuthClient
-from tests.support.http_auth import UNKNOWN_KEY, Answered, HttpAuth, request
+from tests.support.http_auth import DEADLINE_S, UNKNOWN_KEY, Answered, HttpAuth, request
 from tests.support.redis_server import RedisServer
 
 pytestmark = pytest.mark.integration
@@ -199,6 +200,39 @@ async def test_a_body_that_is_no_request_is_400_and_not_quoted(auth: HttpAuth, b
     assert (answer.status, answer.json["error"]["metadata"]) == (400, {"field": "body"})
     assert b"canary" not in answer.body
     assert "apiKey domain workspace" in answer.json["error"]["message"]
+
+
+BROKEN_BODIES = {
+    "no gzip": b"Content-Encoding: gzip\r\nContent-Length: 7\r\n\r\ntoken=x",
+    "bad chunks": b"Transfer-Encoding: chunked\r\n\r\nzz\r\ntoken=x\r\n0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("path", ["/v1/introspect", "/v1/verify", "/v1/check"])
+@pytest.mark.parametrize("rest", BROKEN_BODIES.values(), ids=list(BROKEN_BODIES))
+async def test_a_body_that_is_not_what_its_headers_say_is_400_and_no_defect(
+    auth: HttpAuth, path: str, rest: bytes
+) -> None:
+    """The fixture fails if a traceback is in the log."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", auth.http_port)
+    head = f"POST {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {auth.token}\r\n"
+    writer.write(head.encode() + b"Content-Type: application/x-www-form-urlencoded\r\n" + rest)
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            assert (await reader.readline()).startswith(b"HTTP/1.1 400 ")
+    finally:
+        writer.close()
+
+
+async def test_who_goes_in_the_middle_of_a_body_is_no_defect(auth: HttpAuth) -> None:
+    """The fixture fails if a traceback is in the log."""
+    _, writer = await asyncio.open_connection("127.0.0.1", auth.http_port)
+    head = f"POST /v1/verify HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {auth.token}\r\nContent-Length: 9\r\n\r\n"
+    writer.write(head.encode() + b"{")
+    await writer.drain()
+    writer.close()
+    await writer.wait_closed()
+    assert (await verify(auth, apiKey=UNKNOWN_KEY)).status == 200
 
 
 # Who may call.

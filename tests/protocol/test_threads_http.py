@@ -75,7 +75,9 @@ async def test_no_key(api: Api) -> None:
     refused(await api.call("GET", headers={}), 401, "not_authenticated")
 
 
-@pytest.mark.parametrize("headers", [{"Authorization": "Bearer wrong"}, {"X-API-Key": "wrong"}], ids=str)
+@pytest.mark.parametrize(
+    "headers", [{"Authorization": "Bearer wrong"}, {"X-API-Key": "wrong"}, {"X-API-Key": "\xff"}], ids=ascii
+)
 async def test_bad_key(api: Api, headers: dict[str, str]) -> None:
     refused(await api.call("GET", headers=headers), 403, "invalid_key")
 
@@ -128,6 +130,12 @@ async def test_bad_body(api: Api, body: bytes) -> None:
     assert checked(answer, threads_api_pb2.HttpErrorBody)["error"]["code"] == 400
 
 
+@pytest.mark.parametrize("path", ["", "/plans/messages"])
+async def test_body_that_is_not_what_its_headers_say(api: Api, path: str) -> None:
+    headers = {"Authorization": f"Bearer {api.target.api_key}", "Content-Encoding": "gzip"}
+    refused(await api.call("POST", path, headers=headers, body=b'{"title": "no gzip"}'), 400, "invalid_format")
+
+
 async def test_too_long_a_title(api: Api) -> None:
     assert (await api.call("POST", json_body={"title": "t" * 257})).status == 400
 
@@ -154,7 +162,9 @@ async def test_list_by_pages_newest_first(api: Api) -> None:
     assert (seen, pages) == (made[::-1], 3)
 
 
-@pytest.mark.parametrize("query", ["&limit=0", "&limit=1001", "&limit=many", "&limit=-1", "&limit="])
+@pytest.mark.parametrize(
+    "query", ["&limit=0", "&limit=1001", "&limit=many", "&limit=-1", "&limit=", f"&limit={'0' * 9}19999999999"]
+)
 async def test_bad_limit(api: Api, query: str) -> None:
     assert (await api.call("GET", query=query)).status == 400
 
@@ -202,6 +212,20 @@ async def test_messages_by_pages_oldest_first(api: Api) -> None:
         seen += [message["data"]["content"] for message in body["messages"]]
         cursor = body["next_cursor"]
     assert seen == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    "value", ["9" * 400, "9" * 5000, "[" * 900 + "]" * 900, "1.00000000000000000001", "1e400"], ids=len
+)
+async def test_data_stays_what_was_sent_however_deep_or_long(api: Api, value: str) -> None:
+    path = f"/{(await api.create(title='Raw'))['thread_id']}/messages"
+    posted = await api.call("POST", path, body=f'{{"content": {value}}}'.encode())
+    if "e400" in value or len(value) == 5000:  # which no double holds, and few parsers take
+        refused(posted, 400, "invalid_format")
+        return
+    assert posted.status == 201
+    for answer in (posted, await api.call("GET", path)):
+        assert value.encode() in answer.body
 
 
 async def test_posting_twice_with_the_same_id_stores_once(api: Api) -> None:

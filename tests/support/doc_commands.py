@@ -18,6 +18,7 @@ from scripts import manage, run_server
 from scripts.bench import benchmark
 from service_runtime.settings import ServiceSettings, _parser, variable
 from session_service.settings import SessionSettings
+from tests.fuzz import command as fuzz
 from tidewire_client.cli.main import app
 from ws_edge.settings import EdgeSettings
 
@@ -35,6 +36,7 @@ _OF_CLIENTS = {
     "TIDEWIRE_DOMAIN",
     "TIDEWIRE_PROTOS",
     "TIDEWIRE_SESSION_TARGET",
+    "TIDEWIRE_TEST_MODEL_EXAMPLES",
     "TIDEWIRE_TOKEN",
     "TIDEWIRE_URL",
     "TIDEWIRE_WORKSPACE",
@@ -112,6 +114,9 @@ def _check(words: Sequence[str]) -> bool:
         return False
     if arguments[0] == "-m" and arguments[1] in _SERVICES:
         _service(arguments[1], arguments[2:])
+        return True
+    if arguments[:2] == ["-m", "tests.fuzz"]:
+        _parsed(lambda: fuzz.parsed(arguments[2:]), words)
         return True
     if arguments[0].endswith("scripts/manage.py"):
         _parsed(lambda: manage._parse(arguments[1:]), words)

@@ -15,3 +15,8 @@ def skip_without(what: str) -> NoReturn:
     if os.environ.get(MUST_BE_THERE):
         pytest.fail(f"{what} is missing, and {MUST_BE_THERE} says that everything installable is there")
     pytest.skip(f"needs {what}: `manage.py test` installs it where it can")
+
+
+def skip_uninstallable(what: str, why: str) -> NoReturn:
+    """Skip the test for want of something that nothing installs any more, on CI neither."""
+    pytest.skip(f"needs {what}, which `manage.py test` cannot install: {why}")

@@ -6,14 +6,15 @@ POST's body) and default to `personal`. Errors are `{"error": {"message", "error
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
 from aiohttp import hdrs, web
+from msgspec import Raw
 from tidewire.session.v1 import threads_pb2
 
+from service_runtime.http_bodies import UnreadableBody, read_body
 from service_runtime.logs import get_logger
 from ws_edge.adapters.client_address import ClientAddresses
 from ws_edge.adapters.grpc_threads import ThreadsClient, ThreadServiceError
@@ -37,7 +38,7 @@ class NewThread(msgspec.Struct):
     title: str = ""
     thread_id: str = ""
     channel: str = ""
-    metadata: dict[str, Any] | None = None
+    metadata: dict[str, Raw] | None = None
     client_id: str = ""
     domain: str | None = None
     workspace: str | None = None
@@ -46,7 +47,7 @@ class NewThread(msgspec.Struct):
 class NewMessage(msgspec.Struct):
     """What the edge reads of the body of `POST /api/chat/threads/{thread_id}/messages`."""
 
-    content: Any
+    content: Raw
     id: str = ""
     client_id: str = ""
     domain: str | None = None
@@ -135,7 +136,7 @@ class ThreadsApi:
             "workspace": caller.workspace,
             "timestamp": self._now(),
         }
-        return web.json_response(_with_cursor(body, page.next_page_token))
+        return _json(_with_cursor(body, page.next_page_token))
 
     async def create_thread(self, request: web.Request) -> web.Response:
         """Make a thread: 201, or 200 when one with this id was there before."""
@@ -156,17 +157,17 @@ class ThreadsApi:
             body.title,
             channel,
             _sender(body.client_id, caller),
-            b"" if body.metadata is None else json.dumps(body.metadata, ensure_ascii=False).encode(),
+            b"" if body.metadata is None else msgspec.json.encode(body.metadata),
             caller_can_repeat=bool(body.thread_id),
         )
         status = 200 if answer.existed else 201
-        return web.json_response({"thread": _thread(answer.thread), "timestamp": self._now()}, status=status)
+        return _json({"thread": _thread(answer.thread), "timestamp": self._now()}, status=status)
 
     async def get_thread(self, request: web.Request) -> web.Response:
         """Answer one thread."""
         caller = await self._caller(request, *_place(request))
         thread = await self._thread_for(caller, request)
-        return web.json_response({"thread": _thread(thread), "timestamp": self._now()})
+        return _json({"thread": _thread(thread), "timestamp": self._now()})
 
     async def list_messages(self, request: web.Request) -> web.Response:
         """Answer one page of a thread's messages, oldest first."""
@@ -183,19 +184,19 @@ class ThreadsApi:
             "workspace": caller.workspace,
             "timestamp": self._now(),
         }
-        return web.json_response(_with_cursor(body, page.next_page_token))
+        return _json(_with_cursor(body, page.next_page_token))
 
     async def post_message(self, request: web.Request) -> web.Response:
         """Publish a `chat_message` to the thread's channel: 201 when it is stored."""
-        raw = await request.read()
+        raw = await read_body(request)
         body = _decode(raw, NewMessage)
         caller = await self._caller(request, *_place(request, body.domain, body.workspace))
         if len(body.id) > 64:
             raise HttpError("invalid_format", "`id` is longer than 64 characters", 400)
         thread = await self._thread_for(caller, request)
         envelope = {"id", "client_id", "domain", "workspace"}
-        data = {name: value for name, value in json.loads(raw).items() if name not in envelope}
-        encoded = json.dumps(data | {"thread_id": thread.thread_id}, ensure_ascii=False).encode()
+        data = {name: value for name, value in _decode(raw, dict[str, Raw]).items() if name not in envelope}
+        encoded = msgspec.json.encode(data | {"thread_id": thread.thread_id})
         if len(encoded) > self._max_message_bytes:
             raise HttpError("message_error", f"Message is larger than {self._max_message_bytes} bytes", 413)
         stored = await self._threads.post_message(
@@ -214,9 +215,9 @@ class ThreadsApi:
             "offset": stored.position.offset,
             "timestamp": server_frames.timestamp(stored.time_ms),
             "client_id": _sender(body.client_id, caller),
-            "data": json.loads(encoded),
+            "data": Raw(encoded),
         }
-        return web.json_response({"message": message, "status": "success", "timestamp": self._now()}, status=201)
+        return _json({"message": message, "status": "success", "timestamp": self._now()}, status=201)
 
     # What the handlers share.
 
@@ -259,6 +260,8 @@ class ThreadsApi:
                 return HttpError(kind.value, str(away).capitalize(), RULES[kind].code, 1000).response()
             except ThreadServiceError as problem:
                 return HttpError(problem.error_type, problem.message, problem.code, problem.retry_after_ms).response()
+            except UnreadableBody as problem:
+                return HttpError("invalid_format", f"Body: {problem}", 400).response()
             except web.HTTPException:
                 raise
             except Exception:
@@ -275,9 +278,9 @@ async def _no_preflight(request: web.Request) -> web.Response:
 
 def _api_key(request: web.Request) -> str:
     scheme, _, token = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-    if scheme.lower() == "bearer":
-        return token.strip()
-    return request.headers.get("X-API-Key", "").strip()
+    found = token if scheme.lower() == "bearer" else request.headers.get("X-API-Key", "")
+    # What is not UTF-8 is no key, but it must be possible to ask for it.
+    return found.strip().encode(errors="replace").decode()
 
 
 def _place(request: web.Request, domain: str | None = None, workspace: str | None = None) -> tuple[str, str]:
@@ -303,13 +306,13 @@ def _limit(request: web.Request, default: int) -> int:
     text = request.query.get("limit")
     if text is None:
         return default
-    if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:10]) <= 1000:
+    if not text.isascii() or not text.isdecimal() or len(text) > 4 or not 1 <= int(text) <= 1000:
         raise HttpError("invalid_format", "`limit` must be a number from 1 to 1000", 400)
     return int(text)
 
 
 async def _body(request: web.Request, kind: type[T]) -> T:
-    return _decode(await request.read(), kind)
+    return _decode(await read_body(request), kind)
 
 
 def _decode(raw: bytes, kind: type[T]) -> T:
@@ -317,6 +320,11 @@ def _decode(raw: bytes, kind: type[T]) -> T:
         return msgspec.json.decode(raw, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise HttpError("invalid_format", f"Body: {exc}", 400) from None
+
+
+def _json(body: Mapping[str, Any], status: int = 200) -> web.Response:
+    """Return an answer; what others have stored stands in it as they sent it, however deep or long its numbers are."""
+    return web.Response(body=msgspec.json.encode(body), status=status, content_type="application/json", charset="utf-8")
 
 
 def _with_cursor(body: dict[str, Any], token: str) -> Mapping[str, Any]:
@@ -335,7 +343,7 @@ def _thread(thread: threads_pb2.Thread) -> dict[str, Any]:
         "created_at": server_frames.timestamp(thread.create_time_ms),
         "message_count": thread.message_count,
         "last_message_at": server_frames.timestamp(last) if last else None,
-        "metadata": json.loads(thread.metadata) if thread.metadata else {},
+        "metadata": Raw(thread.metadata or b"{}"),
     }
 
 
@@ -348,5 +356,5 @@ def _message(message: Any) -> dict[str, Any]:
         "offset": message.offset,
         "timestamp": server_frames.timestamp(message.time_ms),
         "client_id": message.client_id,
-        "data": json.loads(message.data),
+        "data": Raw(message.data),
     }

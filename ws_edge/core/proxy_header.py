@@ -18,8 +18,10 @@ _END_OF_LINE: Final = b"\r\n"
 # `PROXY UNKNOWN` and its end: no header of either version is shorter.
 _SHORTEST_BYTES: Final = 15
 _FIXED_BYTES: Final = 16
-_LINE_FAMILIES: Final = {"TCP4": 4, "TCP6": 6}
+_LINE_FAMILIES: Final = {"TCP4": ipaddress.IPv4Address, "TCP6": ipaddress.IPv6Address}
 _LINE_WORDS: Final = 6
+_PORT_CHARS: Final = 5
+_MAX_PORT: Final = 65_535
 # Family and transport of version 2: bytes of one address, and of all that is told of it.
 _BINARY_FAMILIES: Final = {0x11: (4, 12), 0x21: (16, 36)}
 _LOCAL, _PROXY = 0x20, 0x21
@@ -72,12 +74,24 @@ def _of_line(header: bytes) -> str | None:
     if len(words) != _LINE_WORDS or words[1] not in _LINE_FAMILIES:
         raise ProxyHeaderError("the line names no address")
     try:
-        address = ipaddress.ip_address(words[2])
+        source, _ = (_address(word, words[1]) for word in words[2:4])
     except ValueError:
-        raise ProxyHeaderError("the line names no address") from None
-    if address.version != _LINE_FAMILIES[words[1]]:
-        raise ProxyHeaderError("the address is of another family")
-    return str(address)
+        raise ProxyHeaderError("the line names no address of its family") from None
+    if not all(map(_is_port, words[4:])):
+        raise ProxyHeaderError("the line names no port")
+    return source
+
+
+def _address(word: str, family: str) -> str:
+    """Return an address in its usual form; raises ValueError. A zone (`%eth0`) is none of the header's."""
+    if "%" in word:
+        raise ValueError("an address with a zone")
+    return str(_LINE_FAMILIES[family](word))
+
+
+def _is_port(word: str) -> bool:
+    """Say if it is a port as the specification writes it: without zeros before it."""
+    return word.isascii() and word.isdigit() and word == str(int(word[:_PORT_CHARS])) and int(word) <= _MAX_PORT
 
 
 def _of_binary(header: bytes) -> str | None:

@@ -42,6 +42,8 @@ _OPCODE: Final = 0x0F
 _MASKED: Final = 0x80
 _LENGTH: Final = 0x7F
 _MASK_BYTES: Final = 4
+# Of each longer form of length, the least that it may say (section 5.2): shorter forms say what is less.
+_LEAST: Final = {126: 126, 127: 65_536}
 _MAX_CONTROL_BYTES: Final = 125
 # Of section 7.4.1 and IANA's registry; 3000 to 4999 are for libraries and applications (section 7.4.2).
 _CLOSE_CODES: Final = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014})
@@ -93,10 +95,12 @@ class WebSocketReader:
             start = at + 2 + _MASK_BYTES
             if size > _MAX_CONTROL_BYTES:
                 extra = 2 if size == 126 else 8
-                if have < 2 + extra:
-                    self._check(opcode, first, size)
+                if have < 2 + extra:  # a message may still be in a form that it must not be in
+                    self._check(opcode, first, size if opcode >= CLOSE else 0)
                     break
-                size = int.from_bytes(data[at + 2 : at + 2 + extra], "big")
+                form, size = size, int.from_bytes(data[at + 2 : at + 2 + extra], "big")
+                if size < _LEAST[form]:
+                    raise MalformedFrame("a length is not in its shortest form")
                 start += extra
             self._check(opcode, first, size)
             end = start + size
@@ -112,7 +116,7 @@ class WebSocketReader:
         return None
 
     def _check(self, opcode: int, first: int, size: int) -> None:
-        """Refuse a frame by its header; `size` may still be the code for a longer one."""
+        """Refuse a frame by its header, as far as it is there."""
         if opcode >= CLOSE:
             if opcode > PONG or size > _MAX_CONTROL_BYTES or not first & _FIN:
                 raise MalformedFrame("a control frame that is unknown, too long or in fragments")

@@ -12,6 +12,7 @@ from auth_service.core.errors import InvalidFieldError
 from auth_service.core.external_authorization import once_each
 from auth_service.core.introspection import introspection
 from auth_service.core.verifier import Verifier
+from service_runtime.http_bodies import read_body
 
 PATH: Final = "/v1/introspect"
 _FORM: Final = "application/x-www-form-urlencoded"
@@ -47,7 +48,7 @@ async def _token(request: web.Request) -> str:
     if request.content_type != _FORM:
         raise InvalidFieldError("Content-Type", f"must be {_FORM}")
     try:
-        pairs = parse_qsl((await request.read()).decode(), keep_blank_values=True, max_num_fields=_MAX_FIELDS)
+        pairs = parse_qsl((await read_body(request)).decode(), keep_blank_values=True, max_num_fields=_MAX_FIELDS)
     except ValueError:
         raise InvalidFieldError("body", f"must be {_FORM} in UTF-8, with at most {_MAX_FIELDS} fields") from None
     token = once_each(pairs).get("token", "")

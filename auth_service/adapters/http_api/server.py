@@ -10,7 +10,8 @@ from aiohttp import hdrs, web
 
 from auth_service.adapters import metrics
 from auth_service.adapters.http_api.errors import fault_response, refusal_response
-from auth_service.core.errors import StoreUnavailableError
+from auth_service.core.errors import InvalidFieldError, StoreUnavailableError
+from service_runtime.http_bodies import UnreadableBody
 from service_runtime.http_logs import quiet_about_content
 from service_runtime.listening import PortTakenError
 
@@ -90,6 +91,8 @@ class HttpServer:
                 return await handler(request)
         except web.HTTPException as refused:
             return refusal_response(refused)
+        except UnreadableBody as error:
+            return fault_response(InvalidFieldError("body", str(error)))
         except TimeoutError:
             return fault_response(StoreUnavailableError(f"not done within {self._deadline_s} s"))
         except Exception as error:

@@ -15,6 +15,7 @@ from auth_service.core.errors import InvalidFieldError
 from auth_service.core.validation import clean_key_id, clean_use
 from auth_service.core.verification import Verdict
 from auth_service.core.verifier import Verifier
+from service_runtime.http_bodies import read_body
 
 VERIFY_PATH: Final = "/v1/verify"
 CHECK_PATH: Final = "/v1/check"
@@ -54,7 +55,7 @@ class Verification:
 
 async def _message(request: web.Request, message: M) -> M:
     """Read the body into a message. What the parser says of it is not told: it may quote a key."""
-    body = await request.read()
+    body = await read_body(request)
     try:
         if not body.lstrip().startswith(b"{"):
             raise ValueError("no object")  # the parser takes some lists for one

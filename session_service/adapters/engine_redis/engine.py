@@ -199,20 +199,19 @@ class RedisEngine:
                 self._feeds.offer(
                     StoredMessage(message.topic, message.type, message.id, message.client_id, *stored[:3], message.data)
                 )
-        if message.thread_id:
-            self._add_to_thread(append, stored)
+        # Of a repeat, thread and epoch that the message was stored with count: so it stands in its thread once.
+        if reply[4]:
+            self._add_to_thread(append, stored, reply[4].decode(), reply[5].decode())
         else:
             self._finish(append, stored)
 
-    def _add_to_thread(self, append: _Append, stored: Stored) -> None:
+    def _add_to_thread(self, append: _Append, stored: Stored, thread_id: str, epoch: str) -> None:
         message = append.message
         domain, workspace, _ = message.topic.split("/", 2)
-        keys = self._names.thread(domain, workspace, message.thread_id)
-        reference = reference_of(message.topic, stored.epoch, stored.offset)
+        keys = self._names.thread(domain, workspace, thread_id)
+        reference = reference_of(message.topic, epoch, stored.offset)
         self._lane.submit(
-            THREAD_ADD.call(
-                (keys.references, keys.times), message.thread_id, reference, stored.time_ms, MAX_THREAD_REFERENCES
-            ),
+            THREAD_ADD.call((keys.references, keys.times), thread_id, reference, stored.time_ms, MAX_THREAD_REFERENCES),
             lambda reply: self._finish(append, _unless_failed(reply, stored)),
             waits=True,
         )

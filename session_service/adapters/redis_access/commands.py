@@ -165,6 +165,7 @@ def append_command(names: Names, settings: RedisSettings, publish: str, message:
         encode(message),
         IDLE_CANARY_MS if is_canary(topic) else 0,
         settings.wait_replicas,
+        message.thread_id,
     )
 
 

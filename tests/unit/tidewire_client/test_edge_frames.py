@@ -21,6 +21,8 @@ from tidewire_client.edge_frames import (
 )
 from tidewire_client.message import Position
 
+DAY_S = 86_400.0
+
 
 def frame(frame_type: str, **data: object) -> Frame:
     return parse_frame(json.dumps({"type": frame_type, "data": data}))
@@ -53,6 +55,8 @@ def test_fields_of_a_wrong_type_are_as_if_they_were_not_there() -> None:
     read = parse_frame('{"type": "x", "data": [1], "id": 7, "channel": null, "epoch": "e", "offset": "1"}')
     assert (read.data, read.id, read.channel, read.position) == ({}, "", "", None)
     assert position_in({"epoch": "e", "offset": 1}) == Position("e", 1)
+    assert position_in({"epoch": "e", "offset": True}) is None
+    assert position_in({"epoch": "e", "offset": -1}) is None
 
 
 def test_message_types_are_those_of_the_protocol() -> None:
@@ -129,7 +133,13 @@ def test_an_error_that_is_not_known_yet_is_a_fault_of_the_server() -> None:
     assert type(error_of(frame("error"))) is errors.ServerFault
 
 
-@pytest.mark.parametrize(("wait", "seconds"), [(740, 0.74), (0, 0.0), (-5, 0.0), (None, None), ("1", None)])
+@pytest.mark.parametrize(
+    ("wait", "seconds"),
+    [
+        *[(740, 0.74), (0, 0.0), (-5, 0.0), (None, None), ("1", None), (True, None)],
+        *[(10**400, DAY_S), (float("inf"), DAY_S), (float("nan"), 0.0)],
+    ],
+)
 def test_when_to_come_again(wait: object, seconds: float | None) -> None:
     assert retry_after_s(frame("error", retry_after_ms=wait)) == seconds
 

@@ -81,6 +81,8 @@ MALFORMED = {
     "control frame in fragments": client_frame(ws.PING, b"a", final=False),
     "continuation of nothing": client_frame(ws.CONTINUATION, b"a"),
     "message within a message": FIRST + client_frame(ws.TEXT, b"b"),
+    "a length of five in the form of two bytes": b"\x81\xfe\x00\x05" + client_frame(ws.TEXT, b"hello")[2:],
+    "a length of two bytes in the form of eight": b"\x82\xff\x00\x00\x00\x00\x00\x00\xff\xff",
 }
 
 

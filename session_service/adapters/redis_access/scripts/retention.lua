@@ -1,6 +1,6 @@
 -- What a channel still keeps, looked at whenever it is written to or read: no background work, nothing to forget.
 -- meta: hash with epoch, head, low, total, low_total, oldest, start; log: stream, entry id <offset>-0, fields
--- b (body), t (milliseconds), s (weight of everything up to and including it), w (its own).
+-- b (body), t (milliseconds), s (weight of everything up to and including it), w (its own), and h (thread) where it has one.
 
 local MAX_STEPS = 2000
 

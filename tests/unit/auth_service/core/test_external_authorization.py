@@ -145,6 +145,8 @@ def test_the_status_for_limits() -> None:
         ("[2001:db8::1]:4711", "2001:db8::1"),
         ("2001:db8::1", "2001:db8::1"),
         ("192.0.2.1, unknown", ""),
+        ("fe80::1%eth0", "fe80::1"),
+        ("[fe80::1%" + "x" * 100 + "]:4711", "fe80::1"),
     ],
 )
 def test_the_address_at_the_proxy_is_the_last_one(forwarded_for: str, expected: str) -> None:
