@@ -138,7 +138,7 @@ class Edge:
             random=random.random,
             new_id=new_id,
             limits=_limits(settings),
-            max_connections=_capacity(settings),
+            max_connections=connections_within(settings.max_connections, limit()),
             heartbeat_ms=int(settings.heartbeat_s * 1000),
             on_defect=log_defect,
             on_close=log_close,
@@ -170,6 +170,7 @@ class Edge:
     async def serve(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set, then drain."""
         settings = self._settings
+        self._tell_capacity()
         async with self._running(), contextlib.AsyncExitStack() as ending:
             admission, listings = DebugAccess(self._verifier), edge_listings(self._gateway, self._clock)
             facts = await serve_debugging(settings, admission, listings, ending)
@@ -272,6 +273,17 @@ class Edge:
         if settings.serves_debug:
             yield web.get("/debug/client_{client_id}", endpoint.debug, allow_head=False)
 
+    def _tell_capacity(self) -> None:
+        """Say so where fewer connections are taken than the settings allow."""
+        wanted, capacity = self._settings.max_connections, self._gateway.registry.max_connections
+        if capacity < wanted:
+            log.warning(
+                "fewer connections than max_connections: the limit of open files is too low",
+                open_files=limit(),
+                connections=capacity,
+                max_connections=wanted,
+            )
+
     async def _drain(self) -> None:
         """Stop as `design.md`, decision 12, has it: not ready, wait, then let clients go, oldest first, in batches."""
         settings = self._settings
@@ -290,20 +302,6 @@ class Edge:
 
 def _http_log() -> logging.Logger:
     return quiet_about_content(logging.getLogger("ws_edge.http"), HttpProcessingError)
-
-
-def _capacity(settings: EdgeSettings) -> int:
-    """Return how many connections to take, and say so where that is less than the settings allow."""
-    files = limit()
-    capacity = connections_within(settings.max_connections, files)
-    if capacity < settings.max_connections:
-        log.warning(
-            "fewer connections than max_connections: the limit of open files is too low",
-            open_files=files,
-            connections=capacity,
-            max_connections=settings.max_connections,
-        )
-    return capacity
 
 
 def _limits(settings: EdgeSettings) -> ConnectionLimits:

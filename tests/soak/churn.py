@@ -74,7 +74,8 @@ class Churn:
         """Keys are made, used, and end in turn by each way; who uses one is let go with 4000."""
         for number in itertools.count():
             await asyncio.sleep(self._pause_s)
-            end = (self._admin.revoke, self._admin.disable, self._admin.delete)[number % 3]
+            ends = (self._admin.revoke, self._admin.disable, self._admin.delete)
+            end = ends[number % len(ends)]
             key = await asyncio.to_thread(self._admin.create)
             user = f"uses-{number % VISITORS}"
             try:
@@ -83,7 +84,7 @@ class Churn:
                 await self._let_go(caller)
             except (Refused, Ended, OSError, TimeoutError) as problem:
                 self.faults[f"a key failed: {problem!r}"] += 1
-            if end is not self._admin.delete:
+            if end != self._admin.delete:
                 await asyncio.to_thread(self._admin.delete, key)
             self.done["keys made and ended"] += 1
 

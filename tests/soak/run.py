@@ -21,6 +21,8 @@ from tests.support.waiting import eventually
 
 COME_DEADLINE_S = 60.0
 SETTLE_DEADLINE_S = 60.0
+# As services have it; fewer where these many would not come before the warm-up ends.
+RING_MESSAGES = 1024
 
 
 async def soak(plan: Plan, directory: Path) -> Report:
@@ -42,6 +44,7 @@ async def soak(plan: Plan, directory: Path) -> Report:
         session={
             "admin-port": 0,
             "retention-messages": plan.retention_messages,
+            "ring-messages": min(RING_MESSAGES, plan.retention_messages),
             "idempotency-window-s": plan.window_s,
         },
         edge={"admin-port": 0, "frames-per-second": 0, "bytes-per-second": 0},

@@ -53,7 +53,7 @@ class Writer:
         self.caller = caller
         self.channel = channel
         self.confirmed: dict[str, int] = {}
-        self.refused: list[str] = []
+        self.perhaps: list[str] = []
         self.number = 0
 
     async def publish(self) -> Refused | None:
@@ -63,7 +63,8 @@ class Writer:
         try:
             frame = await self.caller.publish(self.channel, PAD, message_id)
         except Refused as refused:
-            self.refused.append(message_id)
+            if refused.data["error_type"] == "timeout":
+                self.perhaps.append(message_id)
             return refused
         self.confirmed[message_id] = frame.data["offset"]
         return None
@@ -81,10 +82,10 @@ async def a_writer(gateway: Gateway, workspace: str) -> Writer:
     return Writer(await Caller.open(gateway.edge.address, KEY, workspace, "writer", channels=[channel]), channel)
 
 
-async def is_refused_in_words(gateway: Gateway, writer: Writer) -> None:
-    """What cannot be stored is `unavailable`, and known not to be stored; readiness says why; the history can be read."""
+async def is_refused_in_words(gateway: Gateway, writer: Writer, error: str = "unavailable") -> None:
+    """What cannot be stored is told, and safe to repeat; readiness says why."""
     refused = await writer.until_refused()
-    assert (refused.data["error_type"], refused.data["code"]) == ("unavailable", 503), refused
+    assert refused.data["error_type"] == error, refused
     assert refused.safe_to_repeat
     assert refused.data["retry_after_ms"] > 0
 
@@ -110,7 +111,7 @@ async def works_again(gateway: Gateway, writer: Writer, workspace: str) -> None:
     url = f"ws://{gateway.edge.address}"
     kept = {m: place.offset for place, m in await history(url, new_name("reads"), KEY, workspace, writer.channel)}
     assert {m: o for m, o in writer.confirmed.items() if kept.get(m) != o} == {}
-    assert set(kept) == set(writer.confirmed), "what was refused was not stored"
+    assert set(kept) - set(writer.confirmed) <= set(writer.perhaps), "what was refused was not stored"
     assert sorted(kept.values()) == list(range(1, len(kept) + 1))
 
 
@@ -192,7 +193,8 @@ async def test_files_that_may_not_grow(tmp_path: Path) -> None:
         largest = max(file.stat().st_size for file in (tmp_path / "data").iterdir())
         _, hard = resource.prlimit(gateway.session.pid, resource.RLIMIT_FSIZE)
         resource.prlimit(gateway.session.pid, resource.RLIMIT_FSIZE, (largest + len(PAD), hard))
-        await is_refused_in_words(gateway, writer)
+        # The store is told of it while it writes, as of a defect of the disk: nobody knows then what is there.
+        await is_refused_in_words(gateway, writer, "timeout")
         assert gateway.session.running
         resource.prlimit(gateway.session.pid, resource.RLIMIT_FSIZE, (hard, hard))
         await works_again(gateway, writer, workspace)
@@ -218,7 +220,7 @@ async def test_a_store_that_may_only_be_read(tmp_path: Path, disk: SmallDisk, se
         process.launch()
         code = await asyncio.to_thread(process.wait_exit)
         assert code == 1
-        assert "cannot be opened" in process.log()
+        assert "cannot be opened" in process.log() or "Read-only file system" in process.log()
         assert "Traceback" not in process.log()
         disk.make_writable()
         for each in (gateway.auth, gateway.session, gateway.edge):
