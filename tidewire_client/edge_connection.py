@@ -246,12 +246,13 @@ def _cannot_open(exc: BaseException, login: EdgeLogin) -> Exception | None:
     """Return what a failed handshake means; None: it is no failure of the handshake."""
     if isinstance(exc, aiohttp.WSServerHandshakeError):
         return _refused_handshake(exc.status, login)
+    # Before ValueError, which an error of a certificate is too.
+    if isinstance(exc, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
+        return ConnectionRefused(f"no TLS connection to {login.url}: {exc.__class__.__name__}", code=0)
     if isinstance(exc, aiohttp.InvalidURL | ValueError):
         return InvalidRequest(f"{login.url} is no address of an edge: http://host:port is")
     if isinstance(exc, TimeoutError):
         return ConnectionLost(f"no answer from {login.url}")
-    if isinstance(exc, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
-        return ConnectionRefused(f"no TLS connection to {login.url}: {exc.__class__.__name__}", code=0)
     if isinstance(exc, aiohttp.ClientConnectorDNSError):
         return ConnectionLost(f"the host of {login.url} is not known")
     if isinstance(exc, aiohttp.ClientError | OSError):

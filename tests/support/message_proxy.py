@@ -1,8 +1,9 @@
-"""A proxy before an edge that does wrong to one WebSocket message: swallows it, doubles it, or lets the next one pass first."""
+"""A proxy before an edge that does wrong to some messages: swallows one, doubles one, or lets the next one pass first."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from enum import Enum
 
 from tests.support.websocket_frames import read_frame
@@ -22,21 +23,24 @@ class MessageProxy:
 
     Args:
         target: `host:port` of the edge.
-        fault: What is done.
-        marks: What the message has in it; of those that have all of it, over all connections, one is chosen.
-        which: The number of that one, from 1.
+        marks: What a message has in it that counts, over all connections, from 1.
+        faults: What is done to which of these.
     """
 
-    def __init__(self, target: str, fault: Fault, marks: tuple[bytes, ...], which: int) -> None:
+    def __init__(self, target: str, marks: tuple[bytes, ...], faults: Mapping[int, Fault]) -> None:
         self._host, _, port = target.rpartition(":")
         self._port = int(port)
-        self._fault = fault
         self._marks = marks
-        self._left = which
+        self._faults = dict(faults)
+        self._count = 0
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self.done = False
         self.address = ""
+
+    @property
+    def done(self) -> bool:
+        """Every fault has happened."""
+        return self._count >= max(self._faults)
 
     async def __aenter__(self) -> MessageProxy:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -73,7 +77,10 @@ class MessageProxy:
             sink.write(await source.readuntil(b"\r\n\r\n"))
             while True:
                 opcode, payload = await read_frame(source)
-                frame, fault = _server_frame(opcode, payload), self._fault_of(payload)
+                counts = all(mark in payload for mark in self._marks)
+                self._count += counts
+                frame = _server_frame(opcode, payload)
+                fault = self._faults.get(self._count, Fault.NONE) if counts else Fault.NONE
                 if fault is Fault.SWAP:
                     kept = frame
                     continue
@@ -82,22 +89,13 @@ class MessageProxy:
                 if fault is Fault.DOUBLE:
                     sink.write(frame)
                 # What was kept comes behind the next message of its kind.
-                if kept and all(mark in payload for mark in self._marks):
+                if kept and counts:
                     sink.write(kept)
                     kept = b""
         except (OSError, asyncio.IncompleteReadError):
             pass
         finally:
             sink.close()
-
-    def _fault_of(self, payload: bytes) -> Fault:
-        if not all(mark in payload for mark in self._marks):
-            return Fault.NONE
-        self._left -= 1
-        if self._left:
-            return Fault.NONE
-        self.done = True
-        return self._fault
 
 
 def _server_frame(opcode: int, payload: bytes) -> bytes:

@@ -65,7 +65,7 @@ def percentiles(histogram: Histogram) -> str:
     frame = _Frame(0.0, float(last), ticks[-1])
     parts = list(_grid(frame, ticks))
     for number, part in enumerate(_PARTS[: last + 1]):
-        parts.append(_text(frame.x(number), HEIGHT - 16, f"{part * 100:g} %", "middle"))
+        parts.append(_text(frame.x(number), HEIGHT - 16, f"{part * 100:g} %", "end" if number == last else "middle"))
     parts += _line(frame, Series("", points), 0)
     return _svg(parts)
 

@@ -85,8 +85,8 @@ def verdict(result: Result) -> tuple[bool, str]:
         )
     if result.wrong:
         return False, (
-            f"{result.figures.get('unanswered') or 0:,.0f} messages were neither confirmed nor refused, "
-            f"{result.confirmed_twice:,} were confirmed twice."
+            f"Messages that were neither confirmed nor refused: {result.figures.get('unanswered') or 0:,.0f}; "
+            f"that were confirmed twice: {result.confirmed_twice:,}."
         )
     failed = result.figures.get("failed")
     if failed:
