@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -60,7 +59,7 @@ def run(name: str, target: Target, seconds: int, *, keep: Path | None = None, se
         name: Of the target.
         target: It.
         seconds: How long, besides its start.
-        keep: An empty folder for inputs that reached something new; None: they are forgotten.
+        keep: An empty folder for inputs that reached something new, the shortest that did; None: they are forgotten.
         seed: Of the mutations; 0: any.
     """
     with _places(target) as (found, artifacts, words):
@@ -72,19 +71,6 @@ def run(name: str, target: Target, seconds: int, *, keep: Path | None = None, se
         ]
         ended, output = _guided(name, arguments, seconds + _START_S)
         return _report(ended, output, artifacts, seconds)
-
-
-def merge(name: str, target: Target, more: Path) -> list[bytes]:
-    """Return those inputs of a folder that reach what neither the corpus nor the others of them do, small ones first."""
-    with _places(target) as (_, artifacts, words), tempfile.TemporaryDirectory() as place:
-        corpus = Path(place) / "corpus"
-        shutil.copytree(folder_of(name), corpus)
-        before = {path.name for path in corpus.iterdir()}
-        arguments = ["-merge=1", f"-dict={words}", f"-artifact_prefix={artifacts}/", str(corpus), str(more)]
-        ended, output = _guided(name, arguments, _START_S)
-        if ended != 0:
-            raise RuntimeError(f"{name}: inputs could not be merged:\n{output[-2000:]}")
-        return sorted((path.read_bytes() for path in corpus.iterdir() if path.name not in before), key=len)
 
 
 @contextlib.contextmanager

@@ -35,7 +35,7 @@ def test_one_input_is_tried(checkout: Checkout) -> None:
 
 def test_an_input_that_fails_is_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     bad = tmp_path / "input"
-    bad.write_bytes(b"tide!")
+    bad.write_bytes(b"broadcast:a:x")
     assert command.replay("planted", bad) == 1
     assert "the planted fault" in capfd.readouterr().err
 

@@ -46,5 +46,5 @@ def test_a_planted_fault_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     corpus.write_seeds(PLANTED, target)
     report = campaign.run(PLANTED, target, 60, seed=1)
     assert report.finding is not None
-    assert report.finding.startswith(b"tide")
+    assert report.finding.startswith(b"broadcast:")
     assert "the planted fault" in report.output

@@ -219,7 +219,7 @@ async def test_a_body_that_is_not_what_its_headers_say_is_400_and_no_defect(
     writer.write(head.encode() + b"Content-Type: application/x-www-form-urlencoded\r\n" + rest)
     try:
         async with asyncio.timeout(DEADLINE_S):
-            assert (await reader.readline()).startswith(b"HTTP/1.1 400 ")
+            assert (await reader.readline()).split()[1] == b"400"
     finally:
         writer.close()
 
