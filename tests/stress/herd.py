@@ -100,7 +100,7 @@ class HerdClient:
         if self.place is None:
             self.place = (frame.data["epoch"], frame.data["offset"])
         elif not frame.data["recovered"]:
-            self._herd.faults["not recovered"] += 1
+            self._herd.faults[f"not recovered: {frame.data.get('reason')}"] += 1
         self.back_s = time.monotonic()
         self._failures = 0
 
