@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 from tests.support.authority import Identities
 from tests.support.http_client import http
@@ -21,6 +23,8 @@ ANY_NUMBER_OF_FAILED_ATTEMPTS = {"failed-attempts-per-minute": 0, "failed-attemp
 
 class Gateway:
     """Three services that talk to each other.
+
+    As a context manager, of either kind, it is started; at the end it is stopped, after a failure killed.
 
     Args:
         directory: For state, logs and ready files.
@@ -115,6 +119,27 @@ class Gateway:
         return KeyAdmin(
             self.auth.address, self.service_token, self.canaries.add, tls=self.tls.operator if self.tls else None
         )
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def __exit__(self, failure: object, *_more: object) -> None:
+        try:
+            if failure is None:
+                self.stop()
+        finally:
+            self.kill()
+
+    async def __aenter__(self) -> Self:
+        return await asyncio.to_thread(self.__enter__)
+
+    async def __aexit__(self, failure: object, *_more: object) -> None:
+        await asyncio.to_thread(self.__exit__, failure)
 
     def stop(self) -> None:
         """Stop everything in order; fail if a process does not end cleanly or a key is in a log."""

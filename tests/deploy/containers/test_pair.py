@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from tests.ledger.wire import Account
 from tests.support.compose import ComposedSystem
 from tests.support.container_troubles import Trouble, Troubles, disconnect, kill, pause, restart
 from tests.support.dashboard import alert_names
+from tests.support.http_client import http
 from tests.support.processes import ROOT
 from tests.support.prometheus import PrometheusApi
 from tests.support.waiting import wait_until
@@ -23,6 +25,13 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(150
 
 OURS = ("auth-1", "auth-2", "session-1", "session-2", "edge-1", "edge-2")
 SERVICES = ("redis", *OURS, "balancer")
+PYTHON = "/opt/tidewire/bin/python"
+# `curl` without curl.
+LOOK = """
+import os, sys, urllib.request
+asked = urllib.request.Request(sys.argv[1], headers={"Authorization": "Bearer " + os.environ["KEY"]})
+print(urllib.request.urlopen(asked, timeout=10).read().decode())
+"""
 SUITE_DEADLINE_S = 600.0
 SCRAPED_DEADLINE_S = 60.0
 GOING_AWAY, TRY_AGAIN_LATER = 1001, 1013
@@ -77,6 +86,17 @@ def test_prometheus_scrapes_every_container_and_judges_the_rules(pair: ComposedS
         return {rule["health"] for rule in api.rules()} == {"ok"}
 
     wait_until(all_judged, SCRAPED_DEADLINE_S, "all rules are judged")
+
+
+@pytest.mark.parametrize("service", ["auth-1", "session-1", "edge-1"])
+def test_a_service_is_looked_into_from_its_own_container_alone(pair: ComposedSystem, key: str, service: str) -> None:
+    container = pair.containers()[service]
+    shown = pair.engine.run(
+        "exec", f"--env=KEY={key}", container, PYTHON, "-c", LOOK, "http://127.0.0.1:9200/debug/tasks"
+    )
+    assert json.loads(shown)["tasks"]
+    with pytest.raises(OSError):
+        http("GET", f"http://{pair.ip_of(service)}:9200/debug/tasks", headers={"Authorization": f"Bearer {key}"})
 
 
 def suite(system: ComposedSystem, key: str, url: str, chosen: str) -> None:
