@@ -46,7 +46,7 @@ AT_AN_EDGE = {
     "test_metrics_are_prometheus_text": "the balancer shows no metrics",
     "test_half_a_handshake_is_no_upgrade": "HAProxy refuses some by itself, with 400",
     "test_too_large_a_frame": "HAProxy closes before the client has sent all; it gets 1009",
-    "test_frames_byte_by_byte": "HAProxy may reset a connection that is closed while the client still sends",
+    "byte_by_byte": "HAProxy may reset a connection that is closed while the client still sends",
     "test_frames_of_all_connections_of_a_key": "counted by each edge, and there are two",
     "test_connections_by_key": "the same",
 }
