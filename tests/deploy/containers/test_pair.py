@@ -128,7 +128,7 @@ def suite(system: ComposedSystem, key: str, url: str, chosen: str) -> None:
 async def ledger(system: ComposedSystem, key: str, happens: Trouble, services: tuple[str, ...]) -> Report:
     """Return what came of publishing while something happened to each container; nothing was lost, doubled or moved."""
     world = Troubles(system, Account(key, "ledger", "ledger"), happens, services)
-    report = await run(Plan(clients=20, channels=5, rate=50, seconds=1), world)
+    report = await run(Plan(clients=20, channels=5, rate=50, seconds=4), world)
     assert report.passed, f"{report.as_text()}\n{system.logs()}"
     assert world.troubled == list(services)
     assert report.totals()["confirmed"] > 100
