@@ -122,6 +122,8 @@ class Traffic:
             while (due_s := began_s + number / rate) <= now_s:
                 self.publishers[number % len(self.publishers)].publish(due_s)
                 number += 1
+            for publisher in self.publishers:
+                assert not publisher.caller.client.ended, f"a publisher lost its connection: {publisher.caller.goodbye}"
             await asyncio.sleep(TICK_S)
         for publisher in self.publishers:
             await publisher.settle()

@@ -110,7 +110,7 @@ class RawClient(asyncio.Protocol):
 
     def send_text(self, text: bytes) -> None:
         """Send one text message of up to 64 KiB."""
-        if not self.ended:
+        if not self.ended and not self._transport.is_closing():
             self._transport.write(client_frame(TEXT, text))
 
     def connect(self, api_key: str, workspace: str, **more: Any) -> None:
