@@ -165,7 +165,7 @@ class PubSub:
                         await connection.send_packed_command(
                             connection.pack_commands(self._commands(word, channels)), check_health=False
                         )
-        except FAULTS:
+        except (*FAULTS, AttributeError):  # redis-py, when the reader has hung up in the middle of it
             await hang_up(connection)  # the reader notices, and begins anew
 
     def _commands(self, word: str, channels: list[str]) -> list[tuple[str, ...]]:
