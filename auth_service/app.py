@@ -160,6 +160,7 @@ async def _opened_store(settings: AuthSettings) -> AsyncIterator[KeyStore]:
             change_log_size=log_size,
             audit_log_size=audit_size,
             wait_replicas=settings.store_wait_replicas,
+            max_keys=settings.max_keys,
         )
         await shared.open()
         try:
@@ -167,7 +168,13 @@ async def _opened_store(settings: AuthSettings) -> AsyncIterator[KeyStore]:
         finally:
             await shared.close()
         return
-    file = SqliteKeyStore(settings.store_path, timeout_s=timeout_s, change_log_size=log_size, audit_log_size=audit_size)
+    file = SqliteKeyStore(
+        settings.store_path,
+        timeout_s=timeout_s,
+        change_log_size=log_size,
+        audit_log_size=audit_size,
+        max_keys=settings.max_keys,
+    )
     await file.open()
     try:
         yield file

@@ -105,6 +105,11 @@ class AuthSettings(ServiceSettings):
         " good at an address",
     )
     record_cache_size: int = Field(20_000, ge=1, description="Key records kept in memory")
+    max_keys: int = Field(
+        1_000_000,
+        ge=1,
+        description="Keys in the store, in whatever state; no more are made then, until some are deleted",
+    )
     max_watchers: int = Field(256, ge=1, description="Streams of key changes open at once")
     watch_checkpoint_s: float = Field(
         1.0, ge=0.01, le=60, description="Time between checkpoints of a watch", json_schema_extra=_SECONDS

@@ -52,8 +52,8 @@ class Contender:
         return None if math.isinf(least) else least
 
     def samples(self, key: str) -> list[float]:
-        """Return the figure of each round that had nothing wrong."""
-        return [o.figures[key] for o in self.outcomes if key in o.figures and not o.faults]
+        """Return the figure of each round whose measurement had nothing wrong."""
+        return [outcome.figures[key] for outcome in self.outcomes if key in outcome.figures]
 
     def median(self, key: str) -> float | None:
         """Return the median of a figure; None if no round has one."""

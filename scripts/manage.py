@@ -39,7 +39,7 @@ _DESCRIPTION = """Start Tidewire, look after it, and prove that it works.
   manage.py start               all services in development mode, on embedded SQLite; Ctrl-C ends them
   manage.py status              which services run, and if they are ready
   manage.py certs               certificates for mutual TLS between them, for development
-  manage.py test                all tests, with coverage; `test unit` is quick
+  manage.py test                all tests, with coverage; `test quick` is a part of them
   manage.py check               format, lint, types, import arrows, freshness of what is generated, contracts
   manage.py docs                the site of docs/, into build/site
   manage.py bench               Tidewire and other servers on the same work: docs/benchmarks-message-path.md
@@ -166,13 +166,18 @@ def _add_test(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", s
         parents=[shared],
         allow_abbrev=False,
         help="run tests, with coverage",
-        usage="manage.py test [-h] [--this-python] [unit|integration|e2e|deploy|all] [-- PYTEST ARGUMENTS]",
+        usage="manage.py test [-h] [--this-python] [unit|quick|integration|e2e|deploy|all] [-- PYTEST ARGUMENTS]",
         description="Run tests and measure branch coverage. `unit` must cover each core, `all` 90 % of everything besides;"
+        " `quick` leaves out what is marked slow, browsers and containers;"
         " `e2e` drives the page in Chromium, Firefox and WebKit;"
         " with arguments for pytest, coverage is shown and not judged.",
     )
     test.add_argument(
-        "suite", nargs="?", choices=("unit", "integration", "e2e", "deploy", "all"), default="all", help="default: all"
+        "suite",
+        nargs="?",
+        choices=("unit", "quick", "integration", "e2e", "deploy", "all"),
+        default="all",
+        help="default: all",
     )
     test.set_defaults(run=_test)
 

@@ -22,6 +22,7 @@ _FOR_TESTS: Final = {
     "prometheus": ("prometheus",),
     "haproxy": ("haproxy",),
     "cc": ("gcc", "libc6-dev"),
+    "faketime": ("faketime",),
 }
 # Containers without a service of the machine: an engine and its network.
 _CONTAINERS: Final = {

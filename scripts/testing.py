@@ -17,25 +17,29 @@ from scripts.environment import ROOT
 from scripts.exit_codes import DONE, FAILED
 from scripts.processes import run_to_the_end
 
+_BETWEEN_SERVICES: Final = (
+    "tests/conformance",
+    "tests/deploy",
+    "tests/docs",
+    "tests/fuzz",
+    "tests/integration",
+    "tests/protocol",
+    "tests/frontend",
+    "tests/benchmarks",
+)
 _PATHS: Final = {
     "unit": ("tests/unit",),
-    "integration": (
-        "tests/conformance",
-        "tests/deploy",
-        "tests/docs",
-        "tests/fuzz",
-        "tests/integration",
-        "tests/protocol",
-        "tests/frontend",
-        "tests/benchmarks",
-    ),
+    "quick": ("tests/unit", *_BETWEEN_SERVICES),
+    "integration": _BETWEEN_SERVICES,
     "deploy": ("tests/deploy",),
     "e2e": ("tests/e2e",),
     "all": ("tests",),
 }
-# Containers take minutes to build, and an engine that not every machine has: `test deploy` runs them.
+_CHOSEN: Final = {"quick": ("-m", "not slow")}
+# Containers take minutes to build.
 _CONTAINERS: Final = "tests/deploy/containers"
-_WITH_CONTAINERS: Final = "deploy"
+_WITH_CONTAINERS: Final = ("deploy", "all")
+_WITHOUT_CONTAINERS: Final = ("quick", "integration")
 # Test processes at once. Tests wait for others for half of their time, and start several services each: more than the machine
 # has cores makes them late.
 _LEAST_AT_ONCE: Final = 2
@@ -44,6 +48,7 @@ _SLOWEST_SHOWN: Final = 30
 # Unit tests alone must cover each core; everything together must cover the rest.
 _DEMANDS: Final = {
     "unit": Demand.CORES,
+    "quick": Demand.CORES,
     "integration": Demand.NOTHING,
     "e2e": Demand.NOTHING,
     "deploy": Demand.NOTHING,
@@ -55,17 +60,17 @@ def run_tests(suite: str, arguments: Sequence[str]) -> int:
     """Run tests.
 
     Args:
-        suite: `unit`, `integration`, `e2e`, `deploy` or `all`.
+        suite: `unit`, `quick`, `integration`, `e2e`, `deploy` or `all`.
         arguments: For pytest; with any, tests are run one after the other, and coverage is shown and not judged.
 
     Returns:
         The exit code: pytest's, or 1 if it passed and the coverage is too low.
     """
-    if suite in ("integration", "deploy", "all"):
+    if suite in ("quick", "integration", "deploy", "all"):
         system_packages.prepare()
     if suite in ("e2e", "all"):
         system_packages.prepare_browsers()
-    if suite == _WITH_CONTAINERS:
+    if suite in _WITH_CONTAINERS:
         system_packages.prepare_containers()
     demand = Demand.NOTHING if arguments else _DEMANDS[suite]
     with tempfile.TemporaryDirectory() as folder:
@@ -79,12 +84,12 @@ def run_tests(suite: str, arguments: Sequence[str]) -> int:
 def _pytest(suite: str, junit: Path, arguments: Sequence[str]) -> int:
     _tool("coverage", "erase")
     existing = [path for path in _PATHS[suite] if (ROOT / path).is_dir()]
-    if suite not in (_WITH_CONTAINERS, "unit", "e2e"):
-        _say(f"left out: {_CONTAINERS}; run `manage.py test {_WITH_CONTAINERS}` for them")
+    if suite in _WITHOUT_CONTAINERS:
+        _say(f"left out: {_CONTAINERS}; run `manage.py test deploy` for them")
         existing.append(f"--ignore={_CONTAINERS}")
     given = [] if _names_tests(arguments) else existing
     options = arguments or (f"--numprocesses={_at_once()}", f"--durations={_SLOWEST_SHOWN}")
-    return _tool("coverage", "run", "-m", "pytest", f"--junit-xml={junit}", *given, *options)
+    return _tool("coverage", "run", "-m", "pytest", f"--junit-xml={junit}", *given, *_CHOSEN.get(suite, ()), *options)
 
 
 def _at_once() -> int:

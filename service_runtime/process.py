@@ -15,6 +15,7 @@ import uvloop
 from service_runtime.garbage import collect_at_times, spare_what_is_there
 from service_runtime.listening import PortTakenError
 from service_runtime.logs import configure_logging, get_logger
+from service_runtime.open_files import raise_limit
 from service_runtime.settings import ServiceSettings, SettingsError
 from service_runtime.tasks import end_tasks
 
@@ -33,6 +34,7 @@ def run_service(service: str, settings: ServiceSettings, main: Callable[[asyncio
         The exit code: 0 for a clean stop, 1 if it could not start or go on.
     """
     configure_logging(service, settings)
+    raise_limit()
 
     async def body() -> None:
         stop = asyncio.Event()

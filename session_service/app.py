@@ -48,6 +48,7 @@ from session_service.adapters.metrics_prometheus import ClusterMetrics, EngineMe
 from session_service.adapters.publishing import Publisher
 from session_service.adapters.redis_access.commands import RedisSettings
 from session_service.adapters.tracing import TracedAppends, TracedDeliveries, TracedEdgeCommands, TracedReplies
+from session_service.core.errors import SessionError
 from session_service.core.hub import Hub
 from session_service.core.ports import Cluster, Engine
 from session_service.core.ring import RingBudget
@@ -106,6 +107,7 @@ class SessionServer:
             edge_grace_s=settings.edge_grace_s,
             linger_s=settings.channel_linger_s,
             max_channels=settings.max_active_channels,
+            max_members=settings.max_members,
             framed_delivery=framed_delivery if deliveries is None else deliveries.framed,
         )
         self._watch = EngineWatch(
@@ -196,7 +198,7 @@ class SessionServer:
     @contextlib.asynccontextmanager
     async def _running(self) -> AsyncIterator[None]:
         """Open the store, and close it after everything that uses it."""
-        await self._engine.start(self._live)
+        await self._start_engine()
         try:
             await self._cluster.start(self._live)
             await self._live.start()
@@ -210,6 +212,15 @@ class SessionServer:
             await self._engine.close()
             if self._tracing is not None:
                 await asyncio.to_thread(self._tracing.close)
+
+    async def _start_engine(self) -> None:
+        """Open the store; one that cannot be opened is named in the log, without its password."""
+        try:
+            await self._engine.start(self._live)
+        except SessionError:
+            address = self._settings.redis_address
+            log.error("no message store", store=str(self._settings.store_path) if address is None else address.shown)
+            raise
 
     async def _prove_engine(self) -> None:
         """Report this process as serving only while a canary comes back through the store (`design.md`, decision 9)."""

@@ -122,6 +122,12 @@ class SessionSettings(ServiceSettings):
     max_active_channels: int = Field(
         1_000_000, ge=1, description="Channels in use at once", json_schema_extra=_unit("channels")
     )
+    max_members: int = Field(
+        40_000,
+        ge=1,
+        description="Members that a channel may have by this service; no more can be listed in any case",
+        json_schema_extra=_unit("members"),
+    )
     channel_linger_s: float = Field(
         10.0, gt=0, description="How long a channel without members stays in memory", json_schema_extra=_unit("seconds")
     )

@@ -45,12 +45,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FileByFile:
 
 
 def _run_gateway(gateway: Gateway) -> Iterator[Gateway]:
-    try:
-        gateway.start()
+    with gateway:
         yield gateway
-        gateway.stop()
-    finally:
-        gateway.kill()
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import ssl
 from collections import deque
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -78,7 +79,12 @@ class EdgeConnection:
     Args:
         session: Owns the socket, and is closed with it.
         socket: The open WebSocket.
+
+    Attributes:
+        welcome: The edge's `connection_success`.
     """
+
+    welcome: Frame
 
     def __init__(self, session: aiohttp.ClientSession, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._session = session
@@ -88,8 +94,12 @@ class EdgeConnection:
         self._reading: asyncio.Future[aiohttp.WSMessage] | None = None
 
     @classmethod
-    async def open(cls, login: EdgeLogin) -> Self:
+    async def open(cls, login: EdgeLogin, *, tls: ssl.SSLContext | None = None) -> Self:
         """Connect and authenticate.
+
+        Args:
+            login: Where the edge is, and as whom to connect.
+            tls: What to trust; None: what the system does.
 
         Raises:
             ConnectionLost: The edge cannot be reached, or let go of the connection; one may come back.
@@ -102,6 +112,7 @@ class EdgeConnection:
             async with asyncio.timeout(ANSWER_DEADLINE_S):
                 socket = await session.ws_connect(
                     login.websocket_url,
+                    ssl=True if tls is None else tls,
                     heartbeat=HEARTBEAT_S,
                     max_msg_size=MAX_FRAME_BYTES,
                     timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_DEADLINE_S),
@@ -114,7 +125,7 @@ class EdgeConnection:
             raise problem from None
         connection = cls(session, socket)
         try:
-            await connection.ask("connect", login.connect_data(), {"connection_success"})
+            connection.welcome = await connection.ask("connect", login.connect_data(), {"connection_success"})
         except BaseException:
             await connection.close()
             raise
@@ -235,12 +246,13 @@ def _cannot_open(exc: BaseException, login: EdgeLogin) -> Exception | None:
     """Return what a failed handshake means; None: it is no failure of the handshake."""
     if isinstance(exc, aiohttp.WSServerHandshakeError):
         return _refused_handshake(exc.status, login)
+    # Before ValueError, which an error of a certificate is too.
+    if isinstance(exc, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
+        return ConnectionRefused(f"no TLS connection to {login.url}: {exc.__class__.__name__}", code=0)
     if isinstance(exc, aiohttp.InvalidURL | ValueError):
         return InvalidRequest(f"{login.url} is no address of an edge: http://host:port is")
     if isinstance(exc, TimeoutError):
         return ConnectionLost(f"no answer from {login.url}")
-    if isinstance(exc, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
-        return ConnectionRefused(f"no TLS connection to {login.url}: {exc.__class__.__name__}", code=0)
     if isinstance(exc, aiohttp.ClientConnectorDNSError):
         return ConnectionLost(f"the host of {login.url} is not known")
     if isinstance(exc, aiohttp.ClientError | OSError):

@@ -20,6 +20,7 @@ from service_runtime.http_logs import quiet_about_content
 from service_runtime.logs import get_logger
 from service_runtime.loop_lag import LoopLag
 from service_runtime.metrics import Tally
+from service_runtime.open_files import limit
 from service_runtime.process import announce_ready
 from service_runtime.tasks import end_tasks
 from service_runtime.tls import client_tls
@@ -54,6 +55,7 @@ from ws_edge.adapters.proxy_protocol import ProxiedHandler
 from ws_edge.adapters.timed_ticks import timed
 from ws_edge.adapters.traced_gateway import TracedGateway, make_gateway
 from ws_edge.adapters.traced_stream import make_stream
+from ws_edge.core.capacity import connections_within
 from ws_edge.core.limits import ConnectionLimits
 from ws_edge.settings import EdgeSettings
 
@@ -136,7 +138,7 @@ class Edge:
             random=random.random,
             new_id=new_id,
             limits=_limits(settings),
-            max_connections=settings.max_connections,
+            max_connections=connections_within(settings.max_connections, limit()),
             heartbeat_ms=int(settings.heartbeat_s * 1000),
             on_defect=log_defect,
             on_close=log_close,
@@ -168,6 +170,7 @@ class Edge:
     async def serve(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set, then drain."""
         settings = self._settings
+        self._tell_capacity()
         async with self._running(), contextlib.AsyncExitStack() as ending:
             admission, listings = DebugAccess(self._verifier), edge_listings(self._gateway, self._clock)
             facts = await serve_debugging(settings, admission, listings, ending)
@@ -216,7 +219,13 @@ class Edge:
             middlewares=[*traced, self._origins.cors], client_max_size=self._settings.max_frame_bytes
         )
         application.add_routes(routes)
-        runner = web.AppRunner(application, access_log=None, logger=_http_log(), shutdown_timeout=1.0)
+        runner = web.AppRunner(
+            application,
+            access_log=None,
+            logger=_http_log(),
+            keepalive_timeout=self._settings.http_idle_s,
+            shutdown_timeout=1.0,
+        )
         await runner.setup()
         ending.push_async_callback(runner.cleanup)
         return runner
@@ -230,7 +239,9 @@ class Edge:
 
         def handler(source: str) -> ProxiedHandler:
             assert runner.server is not None
-            return ProxiedHandler(source, runner.server, access_log=None, logger=_http_log())
+            return ProxiedHandler(
+                source, runner.server, access_log=None, logger=_http_log(), keepalive_timeout=settings.http_idle_s
+            )
 
         return await listen_behind_proxy(
             runner, settings.host, settings.port, self._addresses, handler, tls, shared=shared
@@ -262,6 +273,17 @@ class Edge:
         if settings.serves_debug:
             yield web.get("/debug/client_{client_id}", endpoint.debug, allow_head=False)
 
+    def _tell_capacity(self) -> None:
+        """Say so where fewer connections are taken than the settings allow."""
+        wanted, capacity = self._settings.max_connections, self._gateway.registry.max_connections
+        if capacity < wanted:
+            log.warning(
+                "fewer connections than max_connections: the limit of open files is too low",
+                open_files=limit(),
+                connections=capacity,
+                max_connections=wanted,
+            )
+
     async def _drain(self) -> None:
         """Stop as `design.md`, decision 12, has it: not ready, wait, then let clients go, oldest first, in batches."""
         settings = self._settings
@@ -291,5 +313,6 @@ def _limits(settings: EdgeSettings) -> ConnectionLimits:
         bytes_per_second=settings.bytes_per_second,
         max_channels=settings.max_channels,
         max_outbox_bytes=settings.max_outbox_bytes,
+        max_replay_bytes=settings.max_replay_bytes,
         rate_limit_warnings=settings.rate_limit_warnings,
     )

@@ -114,9 +114,22 @@ class EdgeSettings(ServiceSettings):
         description="Unread bytes at which a client is too slow",
         json_schema_extra=_unit("bytes"),
     )
+    max_replay_bytes: int = Field(
+        16_777_216,
+        ge=1_048_576,
+        description="The same of what a client asked for (history, missed messages, members), which does not count there",
+        json_schema_extra=_unit("bytes"),
+    )
 
     auth_timeout_s: float = Field(
         10.0, gt=0, description="Time for `connect` to come", json_schema_extra=_unit("seconds")
+    )
+    http_idle_s: float = Field(
+        75.0,
+        gt=0,
+        description="Time after which a connection is closed on which no request comes, or no further one; longer than proxies"
+        " keep theirs",
+        json_schema_extra=_unit("seconds"),
     )
     heartbeat_s: float = Field(
         25.0, gt=0, description="Time between WebSocket pings", json_schema_extra=_unit("seconds")

@@ -49,6 +49,7 @@ class Administration:
 
         Raises:
             InvalidFieldError: a field breaks a rule.
+            LimitExceededError: there are as many keys as there may be.
         """
         now = now_ms(self._clock)
         record, text = self._new(clean_key_request(request, now), now)
@@ -137,6 +138,7 @@ class Administration:
             KeyNotFoundError: no key has this id.
             KeyRevokedError: the key is revoked.
             KeyNotActiveError: the key is disabled or expired.
+            LimitExceededError: there are as many keys as there may be.
         """
         key_id, grace_ms, now = clean_key_id(key_id), clean_grace(grace_ms), now_ms(self._clock)
         expire_ms = clean_expiry(expire_ms, now)

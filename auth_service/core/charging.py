@@ -88,14 +88,16 @@ def charge(record: KeyRecord, uses: Uses, now_us: int) -> tuple[Charge, Uses]:
         now_us: the present moment, Unix microseconds.
 
     Returns:
-        What came of it, and what is to be kept from now on: the same as before if it was denied.
+        What came of it, and what is to be kept from now on: the same as before if it was denied, unless the clock was set back.
     """
     use_count, full_at_us = uses
     if record.verification_rate is not None:
         cells = cells_of(record.verification_rate)
         early_us = wait_us(cells, full_at_us, now_us)
         if early_us:
-            return limited(early_us), uses
+            # As far ahead as it can be. If it was further, the clock was set back: from now on it is waited for from here.
+            latest_us = now_us + cells.burst * cells.interval_us
+            return limited(early_us), Uses(use_count, min(full_at_us, latest_us))
         full_at_us = taken(cells, full_at_us, now_us)
     if not record.max_uses:
         return Charge(VerdictCode.VALID), Uses(use_count, full_at_us)

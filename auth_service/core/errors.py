@@ -14,7 +14,7 @@
     ├── KeyExistsError          the id of a new key is taken
     ├── AlreadyBootstrappedError the first admin key was made before
     ├── RevisionGoneError       the change log no longer (or not yet) holds a revision
-    ├── LimitExceededError      too many watchers, or too large a batch
+    ├── LimitExceededError      too many watchers or keys, or too large a batch
     └── StoreUnavailableError   the store did not answer
 
 A denied key is none of these: it is a `Verdict`. No error carries a key or a secret.
@@ -116,7 +116,12 @@ class RevisionGoneError(AuthError):
 
 
 class LimitExceededError(AuthError):
-    """Too many watchers, or too large a batch."""
+    """Too many watchers or keys, or too large a batch."""
+
+
+def too_many_keys(max_keys: int) -> LimitExceededError:
+    """Return what is raised when a store may hold no more keys."""
+    return LimitExceededError(f"the store holds {max_keys} keys, as many as it may: delete some, or raise max_keys")
 
 
 class StoreUnavailableError(AuthError):

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from auth_service.core.audit import SYSTEM, AuditEntry
 from auth_service.core.charging import Charge
 from auth_service.core.keys import KeyRecord
 from auth_service.core.verification import VerdictCode
+
+MAX_KEYS: Final = 1_000_000
+"""That a store may hold, unless it is told otherwise."""
 
 # Gets the stored record, returns what it shall be; the same record means: nothing changes. May raise.
 RecordChange = Callable[[KeyRecord], KeyRecord]
@@ -22,6 +25,10 @@ class Clock(Protocol):
         """Return the Unix time in seconds."""
         ...
 
+    def monotonic(self) -> float:
+        """Return seconds of a clock that never jumps."""
+        ...
+
 
 def now_ms(clock: Clock) -> int:
     """Return the present moment in whole Unix milliseconds, rounded down."""
@@ -31,6 +38,11 @@ def now_ms(clock: Clock) -> int:
 def now_us(clock: Clock) -> int:
     """Return the present moment in whole Unix microseconds, rounded down."""
     return int(clock.now() * 1_000_000)
+
+
+def monotonic_us(clock: Clock) -> int:
+    """Return whole microseconds of a clock that never jumps, rounded down."""
+    return int(clock.monotonic() * 1_000_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +89,7 @@ class KeyStore(Protocol):
 
         Raises:
             KeyExistsError: the id is taken.
+            LimitExceededError: the store may hold no more keys.
         """
         ...
 
@@ -103,6 +116,7 @@ class KeyStore(Protocol):
         Raises:
             KeyNotFoundError: no key has this id.
             KeyExistsError: the id of the new key is taken.
+            LimitExceededError: the store may hold no more keys.
             AuthError: whatever `rotation` raises; nothing is stored then.
         """
         ...

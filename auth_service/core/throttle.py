@@ -80,7 +80,7 @@ class Throttle:
         self._cells = _cells(per_minute)
         self._cells_of_address = _cells(per_minute_of_address)
         self._size = size
-        # When each is again as if nothing had failed, Unix microseconds.
+        # When each is again as if nothing had failed, microseconds of a clock that never jumps.
         self._failures: OrderedDict[Source, int] = OrderedDict()
         # Up to when a key is known to be good at an address.
         self._known: OrderedDict[tuple[str, str], int] = OrderedDict()
@@ -96,7 +96,7 @@ class Throttle:
         Args:
             source: where it came from.
             key_id: of the key; empty: the text is not that of a key.
-            now_us: the present moment, Unix microseconds.
+            now_us: the present moment, microseconds of a clock that never jumps.
         """
         if not self._failures:
             return 0

@@ -13,7 +13,7 @@ from auth_service.core.errors import CallerNotAllowedError, CallerUnknownError, 
 from auth_service.core.hashing import Peppers
 from auth_service.core.key_format import parse
 from auth_service.core.keys import KeyRecord
-from auth_service.core.ports import Clock, KeyStore, UseCharger, now_ms, now_us
+from auth_service.core.ports import Clock, KeyStore, UseCharger, monotonic_us, now_ms, now_us
 from auth_service.core.quick_verdicts import QuickVerdict, QuickVerdicts
 from auth_service.core.throttle import Source, Throttle, source_of
 from auth_service.core.verification import NO_USE, Use, Verdict, VerdictCode, judge
@@ -106,10 +106,10 @@ class Verifier:
         """
         if self._quick is None:
             return None
-        now_us_ = now_us(self._clock)
-        found = self._quick.find(api_key, domain, workspace, action, channel, now_us_ // 1000)
-        if found is None or (client_address and not self._throttle.knows(client_address, found.key_id, now_us_)):
-            return None
+        found = self._quick.find(api_key, domain, workspace, action, channel, now_ms(self._clock))
+        if found is not None and client_address:
+            known = self._throttle.knows(client_address, found.key_id, monotonic_us(self._clock))
+            return found if known else None
         return found
 
     async def verify(self, api_key: str, use: Use = NO_USE, client_address: str = "") -> Verdict:
@@ -197,7 +197,7 @@ class Verifier:
         revision = self._seen_revision()
         key_id, secret = self._parsed(api_key)
         if source is not None:
-            wait_us = self._throttle.wait_us(source, key_id, now_us(self._clock))
+            wait_us = self._throttle.wait_us(source, key_id, monotonic_us(self._clock))
             if wait_us:
                 self._hooks.throttled()
                 return charged(Verdict(VerdictCode.NOT_FOUND, revision, 0), limited(wait_us)), None
@@ -216,9 +216,9 @@ class Verifier:
 
     def _note(self, source: Source, verdict: Verdict) -> None:
         if verdict.code is VerdictCode.VALID:
-            self._throttle.succeeded(source, verdict.key_id, now_us(self._clock))
+            self._throttle.succeeded(source, verdict.key_id, monotonic_us(self._clock))
         elif verdict.code is VerdictCode.NOT_FOUND:
-            self._throttle.failed(source, now_us(self._clock))
+            self._throttle.failed(source, monotonic_us(self._clock))
 
     def _parsed(self, api_key: str) -> tuple[str, str]:
         """Return id and secret of a key; the id is empty if the text is not that of a key."""

@@ -14,7 +14,7 @@ import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 from tidewire.auth.v1 import auth_pb2, keys_pb2
 
-from auth_service import app
+from auth_service import app, listeners
 from auth_service.settings import AuthSettings
 from service_runtime.grpc_server import GrpcServer
 from service_runtime.process import run_service
@@ -58,7 +58,7 @@ class EchoServer(GrpcServer):
 
 def main(argv: Sequence[str]) -> int:
     """Serve until told to stop; returns the exit code."""
-    setattr(app, "GrpcServer", EchoServer)  # noqa: B010 - the composition itself stays as it is
+    setattr(listeners, "GrpcServer", EchoServer)  # noqa: B010 - the composition itself stays as it is
     settings = load_settings(AuthSettings, argv, prog="echo_auth", description="The auth service with an echo.")
     return run_service("auth", settings, functools.partial(app.serve, settings))
 

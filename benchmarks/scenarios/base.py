@@ -66,7 +66,7 @@ class Outcome:
     Args:
         figures: By key.
         details: More numbers, for the JSON file.
-        faults: What was wrong with its deliveries; its figures count for nothing then.
+        faults: What was wrong with its deliveries. There are no figures of a measurement in which something was.
         generator_was_the_limit: In which measurements the generator was busy or late.
         generator_share: Of one core, in the measurement in which it was busiest.
         server_to_generator: CPU time of the server by that of the generator, where that was least.
@@ -79,10 +79,12 @@ class Outcome:
     generator_share: float = 0.0
     server_to_generator: float = math.inf
 
-    def take(self, name: str, measured: Measured) -> None:
-        """Note the counts of a measurement and what was wrong in it."""
+    def take(self, name: str, measured: Measured, figures: Mapping[str, float] | None = None) -> None:
+        """Note the counts of a measurement and what was wrong in it; if nothing was, the figures that it gave, too."""
         run = measured.run
         self.faults += [f"{name}: {fault}" for fault in run.faults]
+        if not run.faults:
+            self.figures.update(figures or {})
         if run.generator_was_the_limit:
             self.generator_was_the_limit.append(name)
         self.generator_share = max(self.generator_share, run.generator_share)

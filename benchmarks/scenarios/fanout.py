@@ -42,9 +42,8 @@ def _measure(peer: Peer, size: Size) -> Outcome:
                 name = f"{count}_w{window}"
                 publishers = [replace(rooms.publishers[0], window=window)]
                 measured = measure_for(peer, generator, publishers, time)
-                outcome.take(name, measured)
                 figure = measured.run.received / max(measured.cpu_seconds, 1e-2)
-                outcome.figures[f"deliveries_per_cpu_s_{name}"] = figure
+                outcome.take(name, measured, {f"deliveries_per_cpu_s_{name}": figure})
     return outcome
 
 

@@ -165,7 +165,7 @@ def _with_members(peer: Peer, size: Size) -> Outcome:
             generator.open(rooms.clients, deadline_s=_OPEN_DEADLINE_S)
             for window, measured in _with_each_window(peer, generator, rooms, size):
                 costs.add(outcome, window, count, measured, cost_us(measured, measured.run.received))
-    outcome.figures |= costs.fit(MEMBERS)
+    outcome.figures |= costs.fit(MEMBERS) if not outcome.faults else {}
     return outcome
 
 
@@ -185,7 +185,7 @@ def _with_silent(growth: Growth, silent_clients: SilentClients, peer: Peer, size
             outcome.figures[f"rest_{count}_ms"] = at_rest * 1e3
             for window, measured in _with_each_window(peer, busy, rooms, size):
                 costs.add(outcome, window, count, measured, cost_us(measured, measured.run.sent, at_rest))
-    outcome.figures |= costs.fit(growth)
+    outcome.figures |= costs.fit(growth) if not outcome.faults else {}
     return outcome
 
 

@@ -62,9 +62,9 @@ def _measure(peer: Peer, size: Size) -> Outcome:
             generator.open(rooms.clients)
             generator.run(_scheduled(rooms.publishers, rate, _WARM_UP_S))
             measured = measure_run(peer, generator, _scheduled(rooms.publishers, rate, 2 * size.seconds))
-        outcome.take(case.key, measured)
-        for quantile in _QUANTILES:
-            outcome.figures[f"{case.key}_{quantile}_ms"] = getattr(measured.run.latency, quantile) / 1000
+        latency = measured.run.latency
+        figures = {f"{case.key}_{quantile}_ms": getattr(latency, quantile) / 1000 for quantile in _QUANTILES}
+        outcome.take(case.key, measured, figures)
     return outcome
 
 

@@ -36,10 +36,12 @@ def _measure(peer: Peer, size: Size) -> Outcome:
     with Generator() as generator:
         generator.open(rooms.clients)
         measured = measure_for(peer, generator, publishers, size)
-    outcome.take("publish", measured)
-    outcome.figures["confirmed_per_cpu_s"] = measured.run.confirmations / max(measured.cpu_seconds, 1e-2)
-    outcome.figures["confirmed_per_s"] = measured.run.confirmations / measured.run.seconds
-    outcome.figures["confirmation_p99_ms"] = measured.run.confirmation.p99 / 1000
+    figures = {
+        "confirmed_per_cpu_s": measured.run.confirmations / max(measured.cpu_seconds, 1e-2),
+        "confirmed_per_s": measured.run.confirmations / measured.run.seconds,
+        "confirmation_p99_ms": measured.run.confirmation.p99 / 1000,
+    }
+    outcome.take("publish", measured, figures)
     return outcome
 
 

@@ -32,9 +32,11 @@ def _measure(peer: Peer, size: Size) -> Outcome:
     with Generator() as generator:
         generator.open(rooms.clients)
         measured = measure_for(peer, generator, rooms.publishers, size)
-    outcome.take("rooms", measured)
-    outcome.figures["deliveries_per_cpu_s"] = measured.run.received / max(measured.cpu_seconds, 1e-2)
-    outcome.figures["deliveries_per_s"] = measured.run.received / measured.run.seconds
+    figures = {
+        "deliveries_per_cpu_s": measured.run.received / max(measured.cpu_seconds, 1e-2),
+        "deliveries_per_s": measured.run.received / measured.run.seconds,
+    }
+    outcome.take("rooms", measured, figures)
     return outcome
 
 

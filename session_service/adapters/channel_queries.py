@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from session_service.adapters.replay import PAGE_BYTES
-from session_service.core.errors import InvalidField
+from session_service.core.errors import ChannelLimit, InvalidField
 from session_service.core.model import Member, Position, RecoveryFailure, StoredMessage
 from session_service.core.ports import Cluster, Engine
 from session_service.core.recovery import assess
@@ -14,6 +14,8 @@ from session_service.core.topic import parse_topic
 
 DEFAULT_HISTORY: Final = 100
 MAX_HISTORY: Final = 1000
+MAX_LISTED: Final = 40_000
+"""Members of the longest names that go into one gRPC message, with room to spare."""
 
 
 class HistoryPart(NamedTuple):
@@ -75,11 +77,15 @@ class ChannelQueries:
 
         Raises:
             InvalidField: it is no channel that has members.
+            ChannelLimit: it has more than one answer can list.
         """
         name = parse_topic(topic)
         if name.is_broadcast or name.is_inbox:
             raise InvalidField("topic", "broadcasts and inboxes have no members")
-        return await self._cluster.members(topic)
+        members = await self._cluster.members(topic)
+        if len(members) > MAX_LISTED:
+            raise ChannelLimit(f"channel has {len(members)} members: at most {MAX_LISTED} can be listed")
+        return members
 
     async def receipt(self, topic: str, offset: int) -> ReceiptCount:
         """Return how far a message has come; of one that is not there: nowhere.

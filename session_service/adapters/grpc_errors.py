@@ -24,6 +24,7 @@ MAPPING: Final[Mapping[type[errors.SessionError], tuple[message_pb2.ErrorReason.
     errors.EngineUnavailable: (message_pb2.ERROR_REASON_ENGINE_UNAVAILABLE, grpc.StatusCode.UNAVAILABLE),
     errors.EngineTimeout: (message_pb2.ERROR_REASON_ENGINE_TIMEOUT, grpc.StatusCode.DEADLINE_EXCEEDED),
     errors.LimitExceeded: (message_pb2.ERROR_REASON_LIMIT_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    errors.ChannelLimit: (message_pb2.ERROR_REASON_CHANNEL_LIMIT, grpc.StatusCode.RESOURCE_EXHAUSTED),
     errors.InternalError: (message_pb2.ERROR_REASON_INTERNAL, grpc.StatusCode.INTERNAL),
     errors.AuthUnavailable: (message_pb2.ERROR_REASON_AUTH_UNAVAILABLE, grpc.StatusCode.UNAVAILABLE),
     errors.ServiceDraining: (message_pb2.ERROR_REASON_DRAINING, grpc.StatusCode.UNAVAILABLE),

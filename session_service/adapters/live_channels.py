@@ -15,7 +15,7 @@ from session_service.adapters import grpc_codec as codec
 from session_service.adapters.metrics_prometheus import StreamMetrics
 from session_service.core.canary import CANARY_TYPE, canary_topic
 from session_service.core.channel import Channel
-from session_service.core.errors import LimitExceeded, SessionError
+from session_service.core.errors import ChannelLimit, LimitExceeded, SessionError
 from session_service.core.hub import Hub, PresenceChange
 from session_service.core.model import Member, NewMessage, Position, RecoveryFailure, Stored, StoredMessage
 from session_service.core.ports import Cluster, DisconnectOrder, Engine
@@ -45,6 +45,7 @@ class LiveChannels:
         edge_grace_s: Seconds that members of an edge stay after its stream ended.
         linger_s: Seconds that a channel without members stays active, at least.
         max_channels: Active channels at most.
+        max_members: Members of a channel by this process at most; those that come with an edge that attaches anew stay.
         framed_delivery: Encodes what edges are sent of a message.
     """
 
@@ -60,6 +61,7 @@ class LiveChannels:
         edge_grace_s: float,
         linger_s: float = 10.0,
         max_channels: int = 1_000_000,
+        max_members: int = 40_000,
         framed_delivery: Callable[[StoredMessage], bytes] = codec.framed_delivery,
     ) -> None:
         self.hub = hub
@@ -71,6 +73,7 @@ class LiveChannels:
         self._edge_grace_s = edge_grace_s
         self._linger_s = linger_s
         self._max_channels = max_channels
+        self._max_members = max_members
         self._framed_delivery = framed_delivery
         self._waiting: dict[str, list[_Waiting]] = {}
         self._canaries: dict[str, Callable[[], None]] = {}
@@ -193,6 +196,11 @@ class LiveChannels:
     def enter(self, session: Session, channel: Channel, *, watch: bool, first: int) -> None:
         """Make a session a member of a channel, and say so; see `Hub.join`."""
         self.announce(self.join(session, channel, watch=watch, first=first))
+
+    def require_room(self, session: Session, channel: Channel) -> None:
+        """Raise ChannelLimit if a session's client would be one member too many."""
+        if len(channel.clients) >= self._max_members and session.facts.client_id not in channel.clients:
+            raise ChannelLimit(f"channel is full: at most {self._max_members} members")
 
     def join(self, session: Session, channel: Channel, *, watch: bool, first: int) -> list[PresenceChange]:
         """Make a session a member of a channel; return what is then to be announced."""

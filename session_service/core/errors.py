@@ -9,6 +9,7 @@ SessionError
 ├── EngineUnavailable   nothing was stored, and that is known
 ├── EngineTimeout       nobody knows if it was stored
 ├── LimitExceeded       a bound was reached
+├── ChannelLimit        a channel has too many members
 ├── AuthUnavailable     the caller could not be verified
 ├── ServiceDraining     the service is about to stop
 └── InternalError       a defect of ours
@@ -87,6 +88,14 @@ class LimitExceeded(SessionError):
     def __init__(self, what: str) -> None:
         self.what = what
         super().__init__(f"limit reached: {what}")
+
+
+class ChannelLimit(SessionError):
+    """A channel has as many members as it may have, or more than one answer can list: not a matter of trying again."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        super().__init__(what)
 
 
 class AuthUnavailable(SessionError):

@@ -14,13 +14,14 @@ import pytest
 
 from benchmarks import message_path
 from benchmarks.errors import BenchmarkError
+from benchmarks.load.counts import Run, Times
 from benchmarks.load.plan import Client, Frame
 from benchmarks.peers.base import Peer
 from benchmarks.report import json_file, plot
 from benchmarks.report.machine import Machine, this_machine
 from benchmarks.report.table import table
 from benchmarks.rounds import Result, run_rounds
-from benchmarks.scenarios.base import FULL, SMALL, Figure, Outcome, Scenario
+from benchmarks.scenarios.base import FULL, SMALL, Figure, Measured, Outcome, Scenario
 from benchmarks.usage import by_part, cpu_seconds, family
 from tests.support.waiting import wait_until
 
@@ -71,13 +72,18 @@ def _peer(peer_name: str, *outcomes: Outcome) -> type[Scripted]:
 
 
 def _speed(value: float, *faults: str) -> Outcome:
-    return Outcome(figures={"speed": value}, faults=list(faults))
+    """A round of one measurement; `other` is the figure of another, in which nothing is wrong."""
+    outcome = Outcome(figures={"other": 1.0})
+    never = Times(0, 0.0, 0.0, 0.0, 0.0, 0.0, ())
+    run = Run(1.0, 0.1, 1, 2, 2 - len(faults), 1, never, never, never, faults)
+    outcome.take("race", Measured(run, {}, 1.0), {"speed": value})
+    return outcome
 
 
 def _measure(peer: Peer, size: object) -> Outcome:
     assert isinstance(peer, Scripted)
     outcome = next(peer.outcomes)
-    if outcome.figures["speed"] < 0:
+    if outcome.figures.get("speed", 0) < 0:
         raise BenchmarkError("it fell over")
     return outcome
 
@@ -98,11 +104,12 @@ def test_servers_take_turns(result: Result) -> None:
     assert Scripted.calls == ["first", "second", "third"] * 3
 
 
-def test_a_round_with_a_fault_counts_for_nothing(result: Result) -> None:
+def test_a_measurement_with_a_fault_counts_for_nothing(result: Result) -> None:
     first, second, third = result.contenders
     assert (first.median("speed"), result.ratio(first, "speed")) == (200, 1.0)
     assert (second.samples("speed"), second.median("speed"), result.ratio(second, "speed")) == ([50, 150], 100, 0.5)
-    assert second.faults == ["round 2: 1 of 2 deliveries lost"]
+    assert second.faults == ["round 2: race: 1 of 2 deliveries lost"]
+    assert second.samples("other") == [1.0, 1.0, 1.0], "another measurement of that round counts"
     assert (third.median("speed"), result.ratio(third, "speed")) == (None, None)
     assert third.faults[0] == "round 1: it fell over"
 

@@ -24,7 +24,7 @@ class StoreBench(ABC):
     """One store; each `open` is another process's life on it."""
 
     @abstractmethod
-    async def open(self, *, change_log_size: int = 1000, audit_log_size: int = 1000) -> KeyStore:
+    async def open(self, *, change_log_size: int = 1000, audit_log_size: int = 1000, max_keys: int = 1000) -> KeyStore:
         """Open the store; several may be open at once."""
 
     @abstractmethod
@@ -38,9 +38,10 @@ class MemoryBench(StoreBench):
     def __init__(self, folder: Path) -> None:
         self._store: MemoryKeyStore | None = None
 
-    async def open(self, *, change_log_size: int = 1000, audit_log_size: int = 1000) -> KeyStore:
+    async def open(self, *, change_log_size: int = 1000, audit_log_size: int = 1000, max_keys: int = 1000) -> KeyStore:
         if self._store is None:
             self._store = MemoryKeyStore(change_log_size, audit_log_size)
+        self._store.max_keys = max_keys
         return self._store
 
     async def close_all(self) -> None:
@@ -54,9 +55,13 @@ class SqliteBench(StoreBench):
         self.path = folder / "auth.db"
         self._open: list[SqliteKeyStore] = []
 
-    async def open(self, *, change_log_size: int = 1000, audit_log_size: int = 1000) -> KeyStore:
+    async def open(self, *, change_log_size: int = 1000, audit_log_size: int = 1000, max_keys: int = 1000) -> KeyStore:
         store = SqliteKeyStore(
-            self.path, timeout_s=10.0, change_log_size=change_log_size, audit_log_size=audit_log_size
+            self.path,
+            timeout_s=10.0,
+            change_log_size=change_log_size,
+            audit_log_size=audit_log_size,
+            max_keys=max_keys,
         )
         self._open.append(store)
         await store.open()
@@ -70,8 +75,8 @@ class SqliteBench(StoreBench):
 class CachedBench(SqliteBench):
     """A file with the cache of records before it."""
 
-    async def open(self, *, change_log_size: int = 1000, audit_log_size: int = 1000) -> KeyStore:
-        store = await super().open(change_log_size=change_log_size, audit_log_size=audit_log_size)
+    async def open(self, *, change_log_size: int = 1000, audit_log_size: int = 1000, max_keys: int = 1000) -> KeyStore:
+        store = await super().open(change_log_size=change_log_size, audit_log_size=audit_log_size, max_keys=max_keys)
         return CachedKeyStore(store, size=3)
 
 
@@ -100,7 +105,7 @@ class RedisBench(StoreBench):
         self._namespace = f"tests-{secrets.token_hex(8)}"
         self._open: list[RedisKeyStore] = []
 
-    async def open(self, *, change_log_size: int = 1000, audit_log_size: int = 1000) -> KeyStore:
+    async def open(self, *, change_log_size: int = 1000, audit_log_size: int = 1000, max_keys: int = 1000) -> KeyStore:
         if type(self) not in self._servers:
             self._servers[type(self)] = self.make_servers(self._folder)
             self._servers[type(self)].start()
@@ -111,6 +116,7 @@ class RedisBench(StoreBench):
             change_log_size=change_log_size,
             audit_log_size=audit_log_size,
             wait_replicas=self.wait_replicas,
+            max_keys=max_keys,
         )
         self._open.append(store)
         await store.open()

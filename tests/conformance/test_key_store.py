@@ -12,6 +12,7 @@ from auth_service.core.errors import (
     KeyExistsError,
     KeyNotFoundError,
     KeyRevokedError,
+    LimitExceededError,
     PepperError,
     RevisionGoneError,
 )
@@ -38,6 +39,30 @@ async def told(store: KeyStore, after: int = 0) -> list[tuple[int, str, VerdictC
 
 
 # Keys.
+
+
+async def test_a_store_that_holds_as_many_keys_as_it_may_takes_no_more(store_bench: StoreBench) -> None:
+    store = await store_bench.open(max_keys=3)
+    for key_id in ("k1", "k2", "k3"):
+        await store.create(a_record(key_id))
+    before = await told(store)
+    with pytest.raises(LimitExceededError, match="3 keys"):
+        await store.create(a_record("k4"))
+    with pytest.raises(LimitExceededError):
+        await store.rotate("k1", lambda record: (replace(record, name="old"), a_record("k4")), actor="tests")
+    with pytest.raises(KeyExistsError):
+        await store.create(a_record("k1"))
+    assert await told(store) == before
+    found = await store.get("k1")
+    assert found is not None
+    assert found.name != "old", "nothing of the rotation is stored"
+    await set_state(store, "k2", KeyState.DISABLED)
+    await store.delete("k2", now_ms=NOW_MS)
+    await store.create(a_record("k4"))
+    with pytest.raises(LimitExceededError):
+        await store.create(a_record("k5"))
+    more = await store_bench.open(max_keys=4)
+    await more.create(a_record("k5"))
 
 
 async def test_an_empty_store(store: KeyStore) -> None:

@@ -73,6 +73,19 @@ async def test_a_cell_comes_back(charger: UseCharger) -> None:
     assert now_us() - began_us >= 90_000
 
 
+async def test_what_is_kept_of_a_clock_that_was_ahead_is_waited_for_once(charger: UseCharger) -> None:
+    """A rate made shorter leaves the same behind as a clock that was set back, which a test cannot do to a server's."""
+    uses = {"max_uses": 10}
+    assert await codes(charger, a_record(verification_rate=VerificationRate(1, HOUR_MS), **uses)) == [VALID]
+    record = a_record(verification_rate=VerificationRate(2, 1000), **uses)
+    assert await codes(charger, record) == [LIMITED]
+
+    async def over() -> bool:
+        return await codes(charger, record) == [VALID]
+
+    await eventually(over, 5)
+
+
 async def test_the_rate_comes_before_the_uses(charger: UseCharger) -> None:
     record = a_record(verification_rate=VerificationRate(1, HOUR_MS), max_uses=1)
     assert await codes(charger, record, record) == [VALID, LIMITED]

@@ -44,12 +44,8 @@ class Listening(ClientConnection):
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     made = Gateway(tmp_path_factory.mktemp("idle"), edge={"trusted-proxies": "127.0.0.1", "heartbeat-s": HEARTBEAT_S})
-    try:
-        made.start()
+    with made:
         yield made
-        made.stop()
-    finally:
-        made.kill()
 
 
 @pytest.fixture(scope="module")

@@ -38,12 +38,8 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         redis.start()
         shown = {"metrics-port": 0}
         gateway = Gateway(folder, redis=redis.url, auth=shown, session=shown)
-        try:
-            gateway.start()
+        with gateway:
             yield gateway
-            gateway.stop()
-        finally:
-            gateway.kill()
     finally:
         redis.stop()
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.processes import ROOT
 
-PAGES = ("docs/guarantees.md", "docs/threat-model.md", "docs/upgrading.md", "docs/backup.md")
+PAGES = ("docs/guarantees.md", "docs/limits.md", "docs/threat-model.md", "docs/upgrading.md", "docs/backup.md")
 TABLE_HEAD = "| promise | kept by | shown by |"
 WORD = re.compile(r"`([^`\n]+)`")
 

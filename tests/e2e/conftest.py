@@ -34,12 +34,8 @@ def built_page() -> None:
 def gateway(built_page: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """A gateway of this module's own, whose processes it may kill."""
     gateway = Gateway(tmp_path_factory.mktemp("gateway"))
-    try:
-        gateway.start()
+    with gateway:
         yield gateway
-        gateway.stop()
-    finally:
-        gateway.kill()
 
 
 @pytest.fixture(scope="module")

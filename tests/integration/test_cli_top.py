@@ -33,12 +33,8 @@ DEADLINE_S = 60.0
 @pytest.fixture
 async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
     made = Gateway(tmp_path, auth=METRICS, session=METRICS, edge=METRICS)
-    try:
-        await asyncio.to_thread(made.start)
+    async with made:
         yield made
-        await asyncio.to_thread(made.stop)
-    finally:
-        made.kill()
 
 
 def targets(gateway: Gateway) -> list[str]:

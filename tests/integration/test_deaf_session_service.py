@@ -39,8 +39,7 @@ async def test_it_is_noticed_and_healed_and_nothing_is_lost(
     await proxy.start()
     monkeypatch.setenv("TIDEWIRE_SESSION_ENGINE_URL", f"redis://127.0.0.1:{proxy.port}")
     gateway = Gateway(tmp_path, edge={"frames-per-second": 0, "bytes-per-second": 0})
-    try:
-        await asyncio.to_thread(gateway.start)
+    async with gateway:
         other = another_session(gateway, redis.url)
         try:
             await asyncio.to_thread(other.start)
@@ -48,9 +47,6 @@ async def test_it_is_noticed_and_healed_and_nothing_is_lost(
             await run(gateway, there, proxy)
         finally:
             other.stop()
-        await asyncio.to_thread(gateway.stop)
-    finally:
-        gateway.kill()
         await proxy.stop()
 
 

@@ -55,13 +55,9 @@ class World:
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     gateway = Gateway(tmp_path, auth=ADMIN_PORT, session=ADMIN_PORT, edge=ADMIN_PORT)
-    try:
-        await asyncio.to_thread(gateway.start)
+    async with gateway:
         key = await asyncio.to_thread(gateway.key_admin().create, ["admin:debug"])
         yield World(gateway, key)
-        await asyncio.to_thread(gateway.stop)
-    finally:
-        gateway.kill()
 
 
 async def test_connections_and_channels_are_shown_and_never_what_is_in_them(world: World) -> None:
@@ -169,9 +165,5 @@ async def test_no_other_port_serves_it(world: World) -> None:
 
 async def test_without_a_port_there_is_nothing(tmp_path: Path) -> None:
     gateway = Gateway(tmp_path)
-    try:
-        await asyncio.to_thread(gateway.start)
+    async with gateway:
         assert [p.name for p in gateway.processes if "admin_port" in p.facts] == []
-        await asyncio.to_thread(gateway.stop)
-    finally:
-        gateway.kill()

@@ -25,24 +25,16 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """A gateway that counts failed attempts; whoever connects from this machine is a proxy to it."""
     limits = {"failed-attempts-per-minute": ATTEMPTS, "failed-attempts-per-minute-of-address": ATTEMPTS}
     made = Gateway(tmp_path_factory.mktemp("strict"), auth=limits)
-    try:
-        made.start()
+    with made:
         yield made
-        made.stop()
-    finally:
-        made.kill()
 
 
 @pytest.fixture(scope="module")
 def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """A gateway whose edge waits for an answer of the auth service: it asks once, so each use is charged once."""
     made = Gateway(tmp_path_factory.mktemp("patient"), edge={"auth-deadline-s": 30})
-    try:
-        made.start()
+    with made:
         yield made
-        made.stop()
-    finally:
-        made.kill()
 
 
 @pytest.fixture

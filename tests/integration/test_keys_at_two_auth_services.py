@@ -28,12 +28,8 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ManyServices]
     redis.start()
     edge = {"auth-deadline-s": 20, "session-deadline-s": 20}
     made = ManyServices(tmp_path_factory.mktemp("services"), redis.url, edge=edge)
-    try:
-        made.start()
+    with made:
         yield made
-        made.stop()
-    finally:
-        made.kill()
         redis.stop()
 
 

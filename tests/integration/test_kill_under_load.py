@@ -53,15 +53,11 @@ async def test_every_service_and_redis_killed_once(tmp_path: Path) -> None:
 
 async def killing(gateway: Gateway, redis: RedisServer | None = None) -> None:
     """Start, run with every process killed once, and stop in order."""
-    try:
-        await asyncio.to_thread(gateway.start)
+    async with gateway:
         staying = await asyncio.to_thread(gateway.another_edge, "staying")
         # The edge first: while the others start again, publishers of a slow machine may come to their end.
         kills = [service.restart_after_kill9 for service in (gateway.edge, gateway.auth, gateway.session)]
         await run(gateway, staying, kills if redis is None else [*kills, redis.restart])
-        await asyncio.to_thread(gateway.stop)
-    finally:
-        gateway.kill()
 
 
 async def run(gateway: Gateway, staying: ServiceProcess, kills: list[Callable[[], None]]) -> None:

@@ -38,12 +38,8 @@ async def services(tmp_path: Path, redis: RedisServer) -> AsyncIterator[ManyServ
     # A deadline that a slow machine keeps as well: what is tested is that nobody is told of an error, not how quickly.
     flags = {"frames-per-second": 0, "bytes-per-second": 0, "session-deadline-s": 20}
     made = ManyServices(tmp_path, redis.url, edge=flags)
-    try:
-        await asyncio.to_thread(made.start)
+    async with made:
         yield made
-        await asyncio.to_thread(made.stop)
-    finally:
-        made.kill()
 
 
 class Talk:

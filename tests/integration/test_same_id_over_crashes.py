@@ -48,12 +48,8 @@ def proxy(redis: RedisServer) -> Iterator[TcpProxy]:
 @pytest.fixture(scope="module")
 def services(tmp_path_factory: pytest.TempPathFactory, redis: RedisServer, proxy: TcpProxy) -> Iterator[ManyServices]:
     made = ManyServices(tmp_path_factory.mktemp("services"), f"redis://{proxy.addresses()[0]}")
-    try:
-        made.start()
+    with made:
         yield made
-        made.stop()
-    finally:
-        made.kill()
 
 
 class Crash:

@@ -38,12 +38,8 @@ LIVE = 12
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """A gateway whose auth service says every 0.2 s that it is there."""
     made = Gateway(tmp_path_factory.mktemp("silent"), auth={"watch-checkpoint-s": 0.2})
-    try:
-        made.start()
+    with made:
         yield made
-        made.stop()
-    finally:
-        made.kill()
 
 
 @pytest.fixture

@@ -56,16 +56,12 @@ def secured(folder: Path, redis: str | None = None) -> Iterator[Secured]:
         redis=redis,
         tls=identities,
     )
-    try:
-        gateway.start()
+    with gateway:
         # The first word of the watch has the edge look at every connection again: those that come later see only theirs.
         wait_until(
             lambda: edge_metric(gateway, "tidewire_edge_verifier_resyncs_total") > 0, what="the edge watches keys"
         )
         yield Secured(gateway, authority, identities, folder)
-        gateway.stop()
-    finally:
-        gateway.kill()
 
 
 @pytest.fixture(scope="module")

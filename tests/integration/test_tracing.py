@@ -61,12 +61,8 @@ def traced(directory: Path, endpoint: str, ratio: float = HARDLY_ANY, **edge: ob
 @pytest.fixture
 async def gateway(tmp_path: Path, collector: TraceCollector) -> AsyncIterator[Gateway]:
     made = traced(tmp_path, collector.endpoint)
-    try:
-        await asyncio.to_thread(made.start)
+    async with made:
         yield made
-        await asyncio.to_thread(made.stop)
-    finally:
-        made.kill()
 
 
 async def find(collector: TraceCollector, caller: Caller, name: str, **attributes: Any) -> Collected:
@@ -156,14 +152,9 @@ async def test_all_frames_are_traced_with_a_ratio_of_one_but_those_that_say_no(
     tmp_path: Path, collector: TraceCollector, caller: Caller
 ) -> None:
     gateway = traced(tmp_path, collector.endpoint, ratio=1.0)
-    try:
-        await asyncio.to_thread(gateway.start)
-        async with Clients(Target.of(gateway)) as clients:
-            await talk(await clients.connected(options=caller.options(sampled=False)))
-            await talk(await clients.connected())
-        await asyncio.to_thread(gateway.stop)
-    finally:
-        gateway.kill()
+    async with gateway, Clients(Target.of(gateway)) as clients:
+        await talk(await clients.connected(options=caller.options(sampled=False)))
+        await talk(await clients.connected())
     assert collector.of_trace(caller.trace_id) == []
     roots = [span for span in collector.spans if not span.parent_id]
     frames = [span.attributes["tidewire.frame_type"] for span in roots if span.name == "edge.frame"]
@@ -182,16 +173,11 @@ async def test_log_lines_of_sampled_work_name_the_trace(
 ) -> None:
     bounds = {"frames-per-second": 1, "frames-burst": 3, "rate-limit-warnings": 0}
     gateway = traced(tmp_path, collector.endpoint, **bounds)
-    try:
-        await asyncio.to_thread(gateway.start)
-        async with Clients(Target.of(gateway)) as clients:
-            client = await clients.connected(options=caller.options())
-            for _ in range(10):
-                await client.send("ping")
-            await client.take("disconnect", code=4001)
-        await asyncio.to_thread(gateway.stop)
-    finally:
-        gateway.kill()
+    async with gateway, Clients(Target.of(gateway)) as clients:
+        client = await clients.connected(options=caller.options())
+        for _ in range(10):
+            await client.send("ping")
+        await client.take("disconnect", code=4001)
     lines = [json.loads(line) for line in gateway.edge.log().splitlines()]
     (told,) = [line for line in lines if line["event"] == "client is let go"]
     failed = {span.span_id for span in collector.of_trace(caller.trace_id) if span.failed}
@@ -204,22 +190,12 @@ async def test_nothing_is_traced_unless_a_ratio_is_set(
     tmp_path: Path, collector: TraceCollector, caller: Caller
 ) -> None:
     gateway = traced(tmp_path, collector.endpoint, ratio=0.0)
-    try:
-        await asyncio.to_thread(gateway.start)
-        async with Clients(Target.of(gateway)) as clients:
-            await talk(await clients.connected(options=caller.options()))
-        await asyncio.to_thread(gateway.stop)
-    finally:
-        gateway.kill()
+    async with gateway, Clients(Target.of(gateway)) as clients:
+        await talk(await clients.connected(options=caller.options()))
     assert collector.spans == []
 
 
 async def test_services_work_and_end_without_a_collector(tmp_path: Path, caller: Caller) -> None:
     gateway = traced(tmp_path, f"http://127.0.0.1:{free_port()}", ratio=1.0)
-    try:
-        await asyncio.to_thread(gateway.start)
-        async with Clients(Target.of(gateway)) as clients:
-            await talk(await clients.connected(options=caller.options()))
-        await asyncio.to_thread(gateway.stop)
-    finally:
-        gateway.kill()
+    async with gateway, Clients(Target.of(gateway)) as clients:
+        await talk(await clients.connected(options=caller.options()))

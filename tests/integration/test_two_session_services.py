@@ -26,8 +26,7 @@ async def test_redis_is_killed_in_the_middle(tmp_path: Path, monkeypatch: pytest
     redis.start()
     monkeypatch.setenv("TIDEWIRE_SESSION_ENGINE_URL", redis.url)
     gateway = Gateway(tmp_path, edge={"frames-per-second": 0, "bytes-per-second": 0})
-    try:
-        await asyncio.to_thread(gateway.start)
+    async with gateway:
         second = another_session(gateway)
         try:
             await asyncio.to_thread(second.start)
@@ -35,9 +34,6 @@ async def test_redis_is_killed_in_the_middle(tmp_path: Path, monkeypatch: pytest
             await run(gateway, there, redis)
         finally:
             second.stop()
-        await asyncio.to_thread(gateway.stop)
-    finally:
-        gateway.kill()
         redis.stop()
 
 

@@ -293,12 +293,8 @@ async def test_a_narrowed_key_loses_its_channel_on_every_edge(
 def forgetful(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """A gateway whose auth service keeps a single change for watchers that come back."""
     gateway = Gateway(tmp_path_factory.mktemp("forgetful"), auth={"change-log-size": 1})
-    try:
-        gateway.start()
+    with gateway:
         yield gateway
-        gateway.stop()
-    finally:
-        gateway.kill()
 
 
 @pytest.mark.parametrize("debug", [False, True], ids=["client", "debug"])

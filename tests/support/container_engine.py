@@ -128,12 +128,13 @@ class ContainerEngine:
         self.run("import", *changes, str(archive), tag, deadline_s=BUILD_DEADLINE_S)
         archive.unlink()
 
-    def build(self, target: str, tag: str) -> None:
-        """Build a target of the project's Dockerfile as `tag`."""
+    def build(self, target: str, tag: str, **arguments: str) -> None:
+        """Build a target of the project's Dockerfile as `tag`, with build arguments."""
+        given = [f"--build-arg={name}={value}" for name, value in {"BASE_IMAGE": BASE, **arguments}.items()]
         mounts = [f"--volume={source}:{place}:ro" for source, place in self._build_mounts().items()]
-        arguments = ["--file=deploy/Dockerfile", f"--target={target}", f"--tag={tag}", f"--build-arg=BASE_IMAGE={BASE}"]
+        what = ["--file=deploy/Dockerfile", f"--target={target}", f"--tag={tag}"]
         options = ["--network=host", "--format=docker", "--layers", "--pull=never"]
-        self.run("build", *arguments, *options, *mounts, ".", deadline_s=BUILD_DEADLINE_S)
+        self.run("build", *what, *given, *options, *mounts, ".", deadline_s=BUILD_DEADLINE_S)
 
     def _build_mounts(self) -> Mapping[str, str]:
         """Return what builds see of this machine: its certificates, and its settings of pip with the folders they name."""

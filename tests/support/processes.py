@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ class ServiceProcess:
         name: Of its files; the module's unless several of one module run.
         port: To listen on; 0: any free one.
         root: The folder of its source; may be changed between an end and the next start.
+        launcher: What starts it, e.g. `prlimit --nofile=200`, and becomes it; may be changed likewise.
     """
 
     def __init__(
@@ -41,11 +42,13 @@ class ServiceProcess:
         name: str | None = None,
         port: int = 0,
         root: Path = ROOT,
+        launcher: Sequence[str] = (),
     ) -> None:
         self.module = module
         self.name = name or module
         self.port = port
         self.root = root
+        self.launcher = launcher
         self.log_file = directory / f"{self.name}.log"
         self._ready_file = directory / f"{self.name}.ready"
         self._flags = dict(flags)
@@ -82,7 +85,7 @@ class ServiceProcess:
         path = os.pathsep.join([str(self.root), str(self.root / "protos")])
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", self.module, *arguments],
+                [*self.launcher, sys.executable, "-m", self.module, *arguments],
                 cwd=self.log_file.parent,
                 env={**os.environ, "PYTHONPATH": path, **self._variables},
                 stdin=subprocess.DEVNULL,
@@ -104,6 +107,10 @@ class ServiceProcess:
     @property
     def exit_code(self) -> int | None:
         return None if self._process is None else self._process.poll()
+
+    def wait_exit(self) -> int:
+        """Return its exit code when it has ended by itself."""
+        return self._wait()
 
     def kill9(self) -> None:
         """End it as a crash does."""

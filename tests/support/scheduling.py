@@ -19,6 +19,7 @@ _TOGETHER: Final = (_PROTOCOL, _CONTAINERS, _BROWSERS)
 # What takes minutes begins at once, and what takes moments fills the end: else one process would work on alone.
 _ORDER: Final = (
     _CONTAINERS,
+    "tests/stress/test_leaks.py",
     "tests/integration/test_ledger.py",
     _BROWSERS,
     _PROTOCOL,
@@ -30,6 +31,7 @@ _ORDER: Final = (
     "tests/integration/test_cli.py",
     "tests/integration/test_proxies.py",
     "tests/integration/test_auth_service.py",
+    "tests/stress/",
     "tests/integration/",
     "tests/conformance/",
     "tests/benchmarks/",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+from typing import Self
 
 from tests.support.authority import Identities
 from tests.support.http_client import http
@@ -22,6 +25,8 @@ ANY_NUMBER_OF_FAILED_ATTEMPTS = {"failed-attempts-per-minute": 0, "failed-attemp
 class Gateway:
     """Three services that talk to each other.
 
+    As a context manager, of either kind, it is started; at the end it is stopped, after a failure killed.
+
     Args:
         directory: For state, logs and ready files.
         auth: More flags of the auth service, by name without `--`.
@@ -29,6 +34,7 @@ class Gateway:
         edge: More flags of the edge.
         redis: URL of the Redis that keeps everything; None: SQLite files.
         tls: Certificates, for mutual TLS between them; None: plain text.
+        variables: Added to the environment of all.
     """
 
     def __init__(
@@ -40,11 +46,12 @@ class Gateway:
         edge: Mapping[str, object] | None = None,
         redis: str | None = None,
         tls: Identities | None = None,
+        variables: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.directory = directory
         self.service_token = f"canary-token-{secrets.token_hex(16)}"
         self.canaries = {self.service_token}
-        self._variables = {"TIDEWIRE_MODE": "development", "TIDEWIRE_SERVICE_TOKEN": self.service_token}
+        self._variables = {"TIDEWIRE_MODE": "development", "TIDEWIRE_SERVICE_TOKEN": self.service_token, **variables}
         if redis is not None:
             self._variables |= {"TIDEWIRE_AUTH_STORE_URL": redis, "TIDEWIRE_SESSION_ENGINE_URL": redis}
         self.tls = tls
@@ -78,13 +85,19 @@ class Gateway:
         self.edge.start()
         self.wait_ready()
 
-    def another_edge(self, name: str, **flags: object) -> ServiceProcess:
+    def another_edge(self, name: str, *, launcher: Sequence[str] = (), **flags: object) -> ServiceProcess:
         """Start one more edge on the same services; `max_connections=1` is the flag `--max-connections 1`."""
+        edge = self.make_edge(name, **flags)
+        edge.launcher = launcher
+        edge.start()
+        self.wait_ready(edge)
+        return edge
+
+    def make_edge(self, name: str, **flags: object) -> ServiceProcess:
+        """Return one more edge on the same services, not yet started; it is stopped with the others."""
         named = {flag.replace("_", "-"): value for flag, value in flags.items()}
         edge = self._process("ws_edge", self._flags_of_edge(named), f"ws_edge-{name}")
         self._more.append(edge)
-        edge.start()
-        self.wait_ready(edge)
         return edge
 
     def another_auth(self, name: str) -> ServiceProcess:
@@ -115,6 +128,27 @@ class Gateway:
         return KeyAdmin(
             self.auth.address, self.service_token, self.canaries.add, tls=self.tls.operator if self.tls else None
         )
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def __exit__(self, failure: object, *_more: object) -> None:
+        try:
+            if failure is None:
+                self.stop()
+        finally:
+            self.kill()
+
+    async def __aenter__(self) -> Self:
+        return await asyncio.to_thread(self.__enter__)
+
+    async def __aexit__(self, failure: object, *_more: object) -> None:
+        await asyncio.to_thread(self.__exit__, failure)
 
     def stop(self) -> None:
         """Stop everything in order; fail if a process does not end cleanly or a key is in a log."""

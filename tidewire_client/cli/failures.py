@@ -19,7 +19,8 @@ AUTHENTICATION_CLOSE_CODE: Final = 4000
 
 EXIT_CODES_HELP: Final = """\
 Exit codes: 0 done; 1 refused or failed; 2 wrong usage, or a value that breaks a rule; 3 a service cannot be reached or \
-does not answer; 4 the key is wrong, or does not allow it; 5 not found; 130 ended by Ctrl-C; 141 nobody reads the output."""
+does not answer; 4 the key is wrong, or does not allow it; 5 not found; 6 a threshold of load is broken; 7 under load, \
+messages were lost, doubled or out of order; 130 ended by Ctrl-C; 141 nobody reads the output."""
 
 
 class ExitCode(IntEnum):
@@ -31,6 +32,8 @@ class ExitCode(IntEnum):
     UNAVAILABLE = 3
     NOT_ALLOWED = 4
     NOT_FOUND = 5
+    THRESHOLD = 6
+    MESSAGES_WRONG = 7
     INTERRUPTED = 130
     OUTPUT_CLOSED = 141
 

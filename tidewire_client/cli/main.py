@@ -9,7 +9,7 @@ from typing import Final
 
 import typer
 
-from tidewire_client.cli import keys
+from tidewire_client.cli import keys, load
 from tidewire_client.cli.audit import audit
 from tidewire_client.cli.credentials import without_keys
 from tidewire_client.cli.failures import (
@@ -26,7 +26,8 @@ from tidewire_client.cli.top import top
 
 app: Final = typer.Typer(
     name="tidewire",
-    help="Listen to channels, send messages, administer keys of a Tidewire gateway, and watch its services.",
+    help="Listen to channels, send messages, administer keys of a Tidewire gateway, watch its services, and "
+    "put load on it.",
     epilog=EXIT_CODES_HELP,
     no_args_is_help=True,
     add_completion=False,
@@ -39,6 +40,7 @@ app.command(epilog=EXIT_CODES_HELP)(send)
 app.add_typer(keys.app, name="keys")
 app.command(epilog=EXIT_CODES_HELP)(audit)
 app.command(epilog=EXIT_CODES_HELP)(top)
+app.add_typer(load.app, name="load")
 
 
 def main() -> None:
@@ -58,7 +60,8 @@ def run(arguments: Sequence[str]) -> int:
     Args:
         arguments: Without the program's name.
     """
-    output = Output(as_json="--json" in arguments)
+    # For `load` it names a file; its errors are for people.
+    output = Output(as_json="--json" in arguments and arguments[0] != "load")
     try:
         result = app(list(arguments), prog_name="tidewire", standalone_mode=False)
         return result if isinstance(result, int) else ExitCode.OK

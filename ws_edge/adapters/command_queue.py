@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections.abc import Callable, Sequence
 
 from tidewire.session.v1 import edge_stream_pb2 as pb
@@ -74,7 +75,7 @@ class CommandQueue:
         oldest = next(iter(self._pending.values()), None)
         if oldest is None:
             return 0.0
-        return asyncio.get_running_loop().time() - (oldest.deadline - self._deadline_s)
+        return time.monotonic() - (oldest.deadline - self._deadline_s)
 
     # Commands come in.
 
@@ -84,7 +85,7 @@ class CommandQueue:
             on_answer(Failed(FailureKind.LIMIT, "Too many commands wait for the session service", True))
             return
         ref = command.ref = next(self._refs)
-        deadline = asyncio.get_running_loop().time() + self._deadline_s
+        deadline = time.monotonic() + self._deadline_s
         pending = self._pending[ref] = Pending(command, on_answer, deadline)
         if not self.live:
             pending.failure = AWAY
@@ -167,7 +168,7 @@ class CommandQueue:
 
     def expire(self) -> None:
         """Answer commands whose time is over: as timed out while the stream lives, else as unavailable."""
-        now = asyncio.get_running_loop().time()
+        now = time.monotonic()
         expired = []
         for ref, pending in self._pending.items():
             if pending.deadline > now:

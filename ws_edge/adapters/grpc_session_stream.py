@@ -29,6 +29,8 @@ AttachCall: TypeAlias = grpc.aio.StreamStreamCall[bytes, pb.AttachResponse]
 
 MAX_COMMANDS_PER_BATCH = 512
 MAX_BATCH_BYTES = 2 * 1024 * 1024
+# What comes so soon behind a message waits for the next one: a message costs as much as dozens of commands.
+GATHER_S = 0.001
 SWEEP_S = 0.1
 END_S = 1.0
 _ATTACH = f"/{pb.DESCRIPTOR.services_by_name['EdgeStreamService'].full_name}/Attach"
@@ -212,7 +214,7 @@ class SessionStream:
                 self._listener.defect(0, problem)
 
     async def _write(self, call: AttachCall) -> None:
-        """Send batches of commands: the greeting and the replay first, then what each tick gathered."""
+        """Send batches of commands: the greeting and the replay first, then what was gathered since the last batch."""
         for batch in _batches([pb.Command(hello=pb.Hello(edge_id=self._edge_id))]):
             await call.write(batch)
         for batch in _batches(self._replay()):
@@ -221,6 +223,7 @@ class SessionStream:
             for batch in _batches(await self._queue.take()):
                 await call.write(batch)
                 self.stats.batches_sent += 1
+            await asyncio.sleep(GATHER_S)
 
     def _replay(self) -> list[pb.Command]:
         """Return all that lives here, then what is pending; from now on commands are sent behind it."""

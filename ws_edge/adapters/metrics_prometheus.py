@@ -115,6 +115,11 @@ class EdgeCollector(Collector):
         for state in (State.AWAITING_KEY, State.AUTHENTICATING, State.AUTHENTICATED):
             connections.add_metric([state.name.lower()], states[state])
         yield connections
+        yield GaugeMetricFamily(
+            "tidewire_edge_max_connections",
+            "Connections that are taken at most: as the settings say, or fewer where the limit of open files is low",
+            value=self._gateway.registry.max_connections,
+        )
         yield GaugeMetricFamily("tidewire_edge_outbox_bytes", "Bytes that clients have not taken yet", value=waiting)
         yield GaugeMetricFamily(
             "tidewire_edge_largest_outbox_bytes",

@@ -31,6 +31,7 @@ FAILURES: Final[Mapping[int, FailureKind]] = {
     message_pb2.ERROR_REASON_DRAINING: FailureKind.UNAVAILABLE,
     message_pb2.ERROR_REASON_ENGINE_TIMEOUT: FailureKind.TIMEOUT,
     message_pb2.ERROR_REASON_LIMIT_EXCEEDED: FailureKind.LIMIT,
+    message_pb2.ERROR_REASON_CHANNEL_LIMIT: FailureKind.CHANNEL_LIMIT,
 }
 
 _RECOVERY_FAILURES: Final[Mapping[int, str]] = {

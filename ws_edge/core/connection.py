@@ -157,6 +157,10 @@ class Connection:
             server_frames.delivered(envelope.type, now, frame_id=envelope.id, client_id=self.client_id, channel=channel)
         )
 
+    def send_asked(self, payload: bytes) -> None:
+        """Queue one frame, given as JSON text, that is as large as the client's question has it."""
+        self.outbox.put_replay([text_frame(payload)])
+
     def send_replay(self, channel: str, missed: list[StoredMessage]) -> None:
         """Queue messages of the past, oldest first."""
         if missed:

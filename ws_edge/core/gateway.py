@@ -65,7 +65,7 @@ class Gateway:
         self.stats = EdgeStats()
         self.topics = TopicTable()
         self.registry = Registry(max_connections)
-        self._flusher = OutboxFlusher(flush_soon, self._too_slow, self.stats)
+        self._flusher = OutboxFlusher(flush_soon, self._too_slow, self.stats, limits.max_replay_bytes)
         self._call_soon = call_soon
         self._told: list[Connection] = []
         self.fanout = Fanout(self.topics, link, self._flusher, self.stats)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+MAX_REPLAY_BYTES: Final = 16 * 1024 * 1024
 
 
 class TokenBucket:
@@ -62,6 +65,7 @@ class ConnectionLimits:
     bytes_per_second: int = 1024 * 1024
     max_channels: int = 100
     max_outbox_bytes: int = 1024 * 1024
+    max_replay_bytes: int = MAX_REPLAY_BYTES
     rate_limit_warnings: int = 20
 
 

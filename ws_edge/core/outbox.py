@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
+from ws_edge.core.limits import MAX_REPLAY_BYTES
 from ws_edge.core.ports import ByteSink
 from ws_edge.core.stats import EdgeStats
 
@@ -59,10 +60,13 @@ class Outbox:
             self._more.append(run)
 
     def put_replay(self, wire_frames: Run) -> None:
-        """Queue what the client asked for of the past: it does not count against the bound until it is taken."""
+        """Queue what the client asked for: it does not count against the bound until it is taken.
+
+        That holds up to a bound of its own: else a client that asks and asks, and reads nothing, could fill the memory.
+        """
         size = sum(map(len, wire_frames))
         self._count(len(wire_frames), size)
-        self._allowance += size
+        self._allowance = min(self._allowance + size, self._flusher.replay_bound)
         self.put_run(wire_frames)
 
     @property
@@ -134,20 +138,25 @@ class OutboxFlusher:
     Attributes:
         tick: The number of this tick: runs that were begun in an earlier one are not added to.
         on_slow: Called with the number of a connection that is too slow.
+        replay_bound: Unread bytes that a client asked for, at which it is too slow all the same, beside its bound.
         stats: Where frames for one client are counted.
 
     Args:
         call_soon: The event loop's `call_soon`.
         on_slow: See above.
         stats: See above.
+        replay_bound: See above.
     """
 
-    __slots__ = ("_call_soon", "_dirty", "on_slow", "stats", "tick")
+    __slots__ = ("_call_soon", "_dirty", "on_slow", "replay_bound", "stats", "tick")
 
-    def __init__(self, call_soon: Ticker, on_slow: Callable[[int], None], stats: EdgeStats) -> None:
+    def __init__(
+        self, call_soon: Ticker, on_slow: Callable[[int], None], stats: EdgeStats, replay_bound: int = MAX_REPLAY_BYTES
+    ) -> None:
         self._call_soon = call_soon
         self._dirty: list[Outbox] = []
         self.on_slow = on_slow
+        self.replay_bound = replay_bound
         self.stats = stats
         self.tick = 0
 

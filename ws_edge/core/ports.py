@@ -106,6 +106,7 @@ class FailureKind(Enum):
     TIMEOUT = "timeout"
     UNAVAILABLE = "unavailable"
     LIMIT = "limit"
+    CHANNEL_LIMIT = "channel limit"
     INVALID = "invalid"
     INTERNAL = "internal"
 

@@ -37,7 +37,7 @@ class ReadingHandlers(HandlerBase):
         since = None if data.since is None else (data.since.epoch or "", data.since.offset)
 
         def reply(page: HistoryPage) -> None:
-            connection.send(
+            connection.send_asked(
                 server_frames.history(
                     page.messages,
                     page.newest,
@@ -73,8 +73,15 @@ class ReadingHandlers(HandlerBase):
 
         def reply(presence: PresenceList) -> None:
             members = [server_frames.member(m) for m in presence.members]
-            connection.send_frame(
-                "presence", {"channel": channel, "members": members}, frame_id=envelope.id, channel=channel
+            connection.send_asked(
+                server_frames.frame(
+                    "presence",
+                    {"channel": channel, "members": members},
+                    self._clock.now_ms(),
+                    frame_id=envelope.id,
+                    channel=channel,
+                    client_id=connection.client_id,
+                )
             )
 
         def go() -> None:

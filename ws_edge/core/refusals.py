@@ -12,6 +12,7 @@ FAILURE_TYPES: Final = {
     FailureKind.TIMEOUT: ErrorType.TIMEOUT,
     FailureKind.UNAVAILABLE: ErrorType.UNAVAILABLE,
     FailureKind.LIMIT: ErrorType.UNAVAILABLE,
+    FailureKind.CHANNEL_LIMIT: ErrorType.CHANNEL_ERROR,
     FailureKind.INVALID: ErrorType.MESSAGE_ERROR,
     FailureKind.INTERNAL: ErrorType.UNAVAILABLE,
 }
@@ -46,11 +47,15 @@ def failure_error(answer: Answer, *, repeat_is_safe: bool, channel: str | None =
     if not isinstance(answer, Failed):
         return defect_error(ContractBroken(f"unexpected answer: {type(answer).__name__}"))
     safe = repeat_is_safe or answer.safe_to_repeat
+    details = {"safe_to_repeat": safe}
+    if answer.kind is FailureKind.CHANNEL_LIMIT:
+        words = answer.message.capitalize()
+        return FrameError(ErrorType.CHANNEL_ERROR, words, code=409, details=details, channel=channel)
     words = "safe to repeat" if safe else "repeating may store it twice"
     return FrameError(
         FAILURE_TYPES[answer.kind],
         f"{answer.message} ({words})",
-        details={"safe_to_repeat": safe},
+        details=details,
         retry_after_ms=None if answer.kind is FailureKind.INVALID else 1000,
         channel=channel,
     )

@@ -25,9 +25,10 @@ from auth_service.core.errors import (
     KeyNotFoundError,
     PepperError,
     StoreUnavailableError,
+    too_many_keys,
 )
 from auth_service.core.keys import KeyRecord, same_hash
-from auth_service.core.ports import Change, KeyPage, RecordChange, RecordRotation
+from auth_service.core.ports import MAX_KEYS, Change, KeyPage, RecordChange, RecordRotation
 from service_runtime.redis_address import RedisAddress
 
 # What `change_log.lua` writes.
@@ -46,6 +47,7 @@ class RedisKeyStore:
         change_log_size: entries of the change log that are kept.
         audit_log_size: entries of the audit log that are kept.
         wait_replicas: replicas that must have a change of a key before it is confirmed.
+        max_keys: keys that it may hold.
     """
 
     def __init__(
@@ -57,8 +59,10 @@ class RedisKeyStore:
         change_log_size: int,
         audit_log_size: int,
         wait_replicas: int = 0,
+        max_keys: int = MAX_KEYS,
     ) -> None:
         self._change_log_size = change_log_size
+        self._max_keys = max_keys
         self._audit_log_size = audit_log_size
         self._prefix = f"{{{namespace}:auth}}:"
         self._meta, self._log = self._key("meta"), self._key("log")
@@ -240,13 +244,15 @@ class RedisKeyStore:
         """Store records if each still is what was read; return them with their revisions, or None if one is not."""
         names = [self._meta, self._log, *self._audit.names, self._records, self._order]
         names += [self._expiries, self._development, self._pepper_uses]
-        arguments: list[Words] = [self._change_log_size, self._audit_log_size, int(first)]
+        arguments: list[Words] = [self._change_log_size, self._audit_log_size, int(first), self._max_keys]
         for put in puts:
             names += [self._owner(owner) for owner in put.owners]
             arguments += put.arguments(actor)
         outcome, *revisions = await self._calls.change("put", names, arguments)
         if outcome == b"bootstrapped":
             raise AlreadyBootstrappedError("the first admin key was made before")
+        if outcome == b"full":
+            raise too_many_keys(self._max_keys)
         if outcome != b"done":
             return None
         stored = [replace(put.after, revision=int(revision)) for put, revision in zip(puts, revisions, strict=True)]

@@ -18,6 +18,7 @@ from auth_service.core.errors import (
     KeyNotFoundError,
     PepperError,
     RevisionGoneError,
+    too_many_keys,
 )
 from auth_service.core.keys import KeyLimits, KeyRecord, KeyState, VerificationRate
 from auth_service.core.permissions import PermissionSet
@@ -78,10 +79,14 @@ class SqliteKeys:
         connection: with the schema in place.
         change_log_size: entries of the change log that are kept.
         audit_log_size: entries of the audit log that are kept.
+        max_keys: keys that there may be.
     """
 
-    def __init__(self, connection: sqlite3.Connection, change_log_size: int, audit_log_size: int) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, change_log_size: int, audit_log_size: int, max_keys: int
+    ) -> None:
         self._db = connection
+        self._max_keys = max_keys
         self._change_log_size = change_log_size
         self._audit = SqliteAudit(connection, audit_log_size)
 
@@ -97,6 +102,7 @@ class SqliteKeys:
                 if self._counter("bootstrapped"):
                     raise AlreadyBootstrappedError("the first admin key was made before")
                 self._set_counter("bootstrapped", 1)
+            self._require_room(record.key_id)
             return self._insert(record, actor)
 
     def update(self, key_id: str, change: RecordChange, actor: str) -> KeyRecord:
@@ -111,6 +117,7 @@ class SqliteKeys:
         with self._transaction():
             before = self._existing(key_id)
             old, new = rotation(before)
+            self._require_room(new.key_id)
             return self._replace(before, old, actor), self._insert(new, actor)
 
     def delete(self, key_id: str, actor: str, reason: str, now_ms: int) -> None:
@@ -212,6 +219,18 @@ class SqliteKeys:
         """Return the number that was noted last."""
         row = self._db.execute("SELECT value FROM counters WHERE name = 'canary'").fetchone()
         return None if row is None else int(row[0])
+
+    def _require_room(self, key_id: str) -> None:
+        """Raise LimitExceededError if a new key would be one too many.
+
+        To count them takes long where there are many, and need not be done before as many were ever made.
+        """
+        (made,) = self._db.execute("SELECT coalesce(max(sequence), 0) FROM keys").fetchone()
+        if made < self._max_keys or self.get(key_id) is not None:
+            return
+        (count,) = self._db.execute("SELECT count(*) FROM keys").fetchone()
+        if count >= self._max_keys:
+            raise too_many_keys(self._max_keys)
 
     def _existing(self, key_id: str) -> KeyRecord:
         record = self.get(key_id)

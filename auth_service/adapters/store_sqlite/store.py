@@ -18,7 +18,7 @@ from auth_service.adapters.store_sqlite.schema import migrate
 from auth_service.core.audit import SYSTEM, AuditEntry
 from auth_service.core.errors import StoreUnavailableError
 from auth_service.core.keys import KeyRecord
-from auth_service.core.ports import Change, KeyPage, RecordChange, RecordRotation
+from auth_service.core.ports import MAX_KEYS, Change, KeyPage, RecordChange, RecordRotation
 from service_runtime.logs import get_logger
 
 T = TypeVar("T")
@@ -41,12 +41,15 @@ class SqliteKeyStore:
         timeout_s: how long a call may take, waiting included.
         change_log_size: entries of the change log that are kept.
         audit_log_size: entries of the audit log that are kept.
+        max_keys: keys that it may hold.
     """
 
-    def __init__(self, path: Path, *, timeout_s: float, change_log_size: int, audit_log_size: int) -> None:
+    def __init__(
+        self, path: Path, *, timeout_s: float, change_log_size: int, audit_log_size: int, max_keys: int = MAX_KEYS
+    ) -> None:
         self._path = path
         self._timeout_s = timeout_s
-        self._log_sizes = change_log_size, audit_log_size
+        self._sizes = change_log_size, audit_log_size, max_keys
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="key-store")
         self._waiting = 0
         self._connections: list[sqlite3.Connection] = []
@@ -179,12 +182,12 @@ class SqliteKeyStore:
         _log_ahead(connection, busy_ms)
         connection.execute("PRAGMA synchronous = FULL")
         migrate(connection)
-        return SqliteKeys(connection, *self._log_sizes)
+        return SqliteKeys(connection, *self._sizes)
 
     def _open_reader(self) -> SqliteKeys:
         connection = self._connect(str(self._path), busy_ms=READ_BUSY_MS)
         connection.execute("PRAGMA query_only = ON")
-        return SqliteKeys(connection, *self._log_sizes)
+        return SqliteKeys(connection, *self._sizes)
 
     def _connect(self, path: str, *, busy_ms: int) -> sqlite3.Connection:
         connection = sqlite3.connect(

@@ -26,7 +26,7 @@ from session_service.adapters.live_channels import LiveChannels
 from session_service.adapters.publishing import Publisher
 from session_service.adapters.replay import Replay
 from session_service.core.channel import Channel
-from session_service.core.errors import EngineUnavailable, InternalError, InvalidField, SessionError
+from session_service.core.errors import ChannelLimit, EngineUnavailable, InternalError, InvalidField, SessionError
 from session_service.core.model import NewMessage, Position, Stored
 from session_service.core.sessions import Edge, Session
 from session_service.core.topic import (
@@ -165,6 +165,11 @@ class EdgeCommands:
     def _joined(self, command: pb.Command, session: Session, channel: Channel, past: Replay) -> None:
         """Make the session a member at the channel's head. Nothing waits between the last read and this."""
         if not session.open:
+            return
+        try:
+            self._live.require_room(session, channel)
+        except ChannelLimit as full:
+            self._replies.fail(command.ref, command.session, full)
             return
         self._live.enter(session, channel, watch=command.join.presence, first=past.after)
         self._replies.answer(

@@ -121,9 +121,10 @@ class EdgeStreamServicer:
                 del self._outboxes[edge_id]
             self._metrics.edges.set(len(self._outboxes))
             log.info("edge detached", edge_id=edge_id, overflowed=outbox.overflowed)
+            if outbox.overflowed:  # also where the connection ended first, for the edge answered nothing any more
+                self._metrics.cut_off.inc()
             await asyncio.gather(reader, return_exceptions=True)
         if outbox.overflowed:
-            self._metrics.cut_off.inc()
             raise LimitExceeded("the edge does not read what is sent to it")
 
     def _greeting(self, first: pb.AttachRequest | None) -> tuple[str, int]:

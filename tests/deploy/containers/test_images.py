@@ -60,3 +60,13 @@ def test_a_service_that_is_not_configured_does_not_start(
     """Production is the default: without a token of its own it refuses."""
     said = engine.ended("run", *LIMITS, images[service])
     assert re.search(r"TIDEWIRE_\w*SERVICE_TOKEN: .*must be set in production mode", said)
+
+
+def test_traces_are_sent_by_images_that_were_asked_for_it(engine: ContainerEngine, images: dict[str, str]) -> None:
+    with_tracing = images["edge"].replace(":latest", ":tracing")
+    engine.build("edge", with_tracing, TRACING="otel")
+    imports = ["-c", "import service_runtime.tracing.otel"]
+    for image, found in ((images["edge"], False), (with_tracing, True)):
+        said = engine.ended("run", *LIMITS, f"--entrypoint={PYTHON}", image, *imports)
+        assert ("No module named 'opentelemetry'" in said) is not found, said
+        assert found is (said == ""), said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from tests.ledger.wire import Account
 from tests.support.compose import ComposedSystem
 from tests.support.container_troubles import Trouble, Troubles, disconnect, kill, pause, restart
 from tests.support.dashboard import alert_names
+from tests.support.http_client import http
 from tests.support.processes import ROOT
 from tests.support.prometheus import PrometheusApi
 from tests.support.waiting import wait_until
@@ -23,6 +25,13 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(150
 
 OURS = ("auth-1", "auth-2", "session-1", "session-2", "edge-1", "edge-2")
 SERVICES = ("redis", *OURS, "balancer")
+PYTHON = "/opt/tidewire/bin/python"
+# `curl` without curl.
+LOOK = """
+import os, sys, urllib.request
+asked = urllib.request.Request(sys.argv[1], headers={"Authorization": "Bearer " + os.environ["KEY"]})
+print(urllib.request.urlopen(asked, timeout=10).read().decode())
+"""
 SUITE_DEADLINE_S = 600.0
 SCRAPED_DEADLINE_S = 60.0
 GOING_AWAY, TRY_AGAIN_LATER = 1001, 1013
@@ -37,6 +46,7 @@ AT_AN_EDGE = {
     "test_metrics_are_prometheus_text": "the balancer shows no metrics",
     "test_half_a_handshake_is_no_upgrade": "HAProxy refuses some by itself, with 400",
     "test_too_large_a_frame": "HAProxy closes before the client has sent all; it gets 1009",
+    "byte_by_byte": "HAProxy may reset a connection that is closed while the client still sends",
     "test_frames_of_all_connections_of_a_key": "counted by each edge, and there are two",
     "test_connections_by_key": "the same",
 }
@@ -79,6 +89,17 @@ def test_prometheus_scrapes_every_container_and_judges_the_rules(pair: ComposedS
     wait_until(all_judged, SCRAPED_DEADLINE_S, "all rules are judged")
 
 
+@pytest.mark.parametrize("service", ["auth-1", "session-1", "edge-1"])
+def test_a_service_is_looked_into_from_its_own_container_alone(pair: ComposedSystem, key: str, service: str) -> None:
+    container = pair.containers()[service]
+    shown = pair.engine.run(
+        "exec", f"--env=KEY={key}", container, PYTHON, "-c", LOOK, "http://127.0.0.1:9200/debug/tasks"
+    )
+    assert json.loads(shown)["tasks"]
+    with pytest.raises(OSError):
+        http("GET", f"http://{pair.ip_of(service)}:9200/debug/tasks", headers={"Authorization": f"Bearer {key}"})
+
+
 def suite(system: ComposedSystem, key: str, url: str, chosen: str) -> None:
     """Run what is chosen of the black-box suite of the protocol against an address."""
     variables = {
@@ -107,7 +128,7 @@ def suite(system: ComposedSystem, key: str, url: str, chosen: str) -> None:
 async def ledger(system: ComposedSystem, key: str, happens: Trouble, services: tuple[str, ...]) -> Report:
     """Return what came of publishing while something happened to each container; nothing was lost, doubled or moved."""
     world = Troubles(system, Account(key, "ledger", "ledger"), happens, services)
-    report = await run(Plan(clients=20, channels=5, rate=50, seconds=1), world)
+    report = await run(Plan(clients=20, channels=5, rate=50, seconds=4), world)
     assert report.passed, f"{report.as_text()}\n{system.logs()}"
     assert world.troubled == list(services)
     assert report.totals()["confirmed"] > 100

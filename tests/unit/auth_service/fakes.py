@@ -15,11 +15,12 @@ from auth_service.core.errors import (
     PepperError,
     RevisionGoneError,
     StoreUnavailableError,
+    too_many_keys,
 )
 from auth_service.core.hashing import Peppers
 from auth_service.core.keys import KeyLimits, KeyRecord, same_hash
 from auth_service.core.permissions import PermissionSet
-from auth_service.core.ports import Change, KeyPage, RecordChange, RecordRotation
+from auth_service.core.ports import MAX_KEYS, Change, KeyPage, RecordChange, RecordRotation
 from auth_service.core.verification import VerdictCode, standing
 
 NOW_MS = 1_800_000_000_000
@@ -66,6 +67,7 @@ class MemoryKeyStore:
     def __init__(self, change_log_size: int = 100, audit_log_size: int = 100) -> None:
         self._audit_size = audit_log_size
         self._audit: list[AuditEntry] = []
+        self.max_keys = MAX_KEYS
         self.fails = False
         self.reads = 0
         self._log_size = change_log_size
@@ -92,10 +94,15 @@ class MemoryKeyStore:
         self._up()
         if record.key_id in self._keys:
             raise KeyExistsError(record.key_id)
+        self._require_room()
         self._sequence += 1
         stored = self._put(self._sequence, record, record.update_ms)
         self._tell(entry_of_change(None, stored, actor))
         return stored
+
+    def _require_room(self) -> None:
+        if len(self._keys) >= self.max_keys:
+            raise too_many_keys(self.max_keys)
 
     async def create_first(self, record: KeyRecord) -> KeyRecord:
         if self._bootstrapped:
@@ -116,6 +123,7 @@ class MemoryKeyStore:
         old, new = rotation(before)
         if new.key_id in self._keys:
             raise KeyExistsError(new.key_id)
+        self._require_room()
         return self._replace(sequence, before, old, actor), await self.create(new, actor=actor)
 
     async def delete(self, key_id: str, *, now_ms: int, actor: str = SYSTEM, reason: str = "") -> None:

@@ -54,7 +54,7 @@ def test_several_processes_share_a_suite_and_one_runs_what_was_chosen(
 
 
 @pytest.mark.parametrize(
-    ("suite", "left_out"), [("all", True), ("integration", True), ("deploy", False), ("unit", False)]
+    ("suite", "left_out"), [("all", False), ("quick", True), ("integration", True), ("deploy", False), ("unit", False)]
 )
 def test_containers_are_left_out_where_they_were_not_asked_for(
     suite: str, left_out: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -64,3 +64,14 @@ def test_containers_are_left_out_where_they_were_not_asked_for(
     testing._pytest(suite, tmp_path / "junit.xml", [])
     assert ("--ignore=tests/deploy/containers" in asked[-1]) is left_out
     assert ("run `manage.py test deploy`" in capsys.readouterr().out) is left_out
+
+
+def test_the_quick_suite_leaves_out_what_is_slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, ...]] = []
+    monkeypatch.setattr(testing, "_tool", lambda *arguments: asked.append(arguments) or 0)
+    testing._pytest("quick", tmp_path / "junit.xml", [])
+    words = " ".join(asked[-1])
+    assert "-m not slow" in words
+    assert "tests/unit" in words
+    assert "tests/protocol" in words
+    assert "tests/e2e" not in words

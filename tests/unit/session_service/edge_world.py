@@ -51,6 +51,7 @@ class EdgeWorld:
         *,
         ring: int = 100,
         max_channels: int = 1000,
+        max_members: int = 1000,
         grace_s: float = 60.0,
         framed_delivery: Callable[[StoredMessage], bytes] = codec.framed_delivery,
     ) -> None:
@@ -69,6 +70,7 @@ class EdgeWorld:
             edge_grace_s=grace_s,
             linger_s=3600.0,
             max_channels=max_channels,
+            max_members=max_members,
             framed_delivery=framed_delivery,
         )
         self.publisher = Publisher(self.engine, 1000)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from aiohttp import WSCloseCode, web
 
+from tests.support.authority import Authority
 from tests.unit.tidewire_client import peers
 from tests.unit.tidewire_client.peers import EdgePeer, Script, message, serving_edge, until_closed, unused_target
 from tidewire_client import edge_connection
@@ -259,6 +262,19 @@ async def test_text_that_is_no_frame_is_a_fault_of_the_server() -> None:
 async def test_an_address_where_nothing_listens() -> None:
     with unused_target() as target, pytest.raises(ConnectionLost, match="nothing can be reached at"):
         await EdgeConnection.open(login(f"http://{target}"))
+
+
+async def test_a_certificate_that_is_not_trusted_is_told_as_that(tmp_path: Path) -> None:
+    identity = Authority().identity(tmp_path)
+    shown = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    shown.load_cert_chain(identity.cert, identity.key)
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=shown)
+    url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server:
+        with pytest.raises(ConnectionRefused, match="no TLS connection to"):
+            await EdgeConnection.open(login(url))
+        with pytest.raises(ConnectionLost):  # It is trusted, and closes at once.
+            await EdgeConnection.open(login(url), tls=ssl.create_default_context(cafile=str(identity.ca)))
 
 
 @pytest.mark.usefixtures("short_deadlines")

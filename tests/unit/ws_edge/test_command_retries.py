@@ -66,6 +66,7 @@ async def test_the_opening_of_a_session_is_repeated() -> None:
     ("reason", "kind"),
     [
         (message_pb2.ERROR_REASON_LIMIT_EXCEEDED, FailureKind.LIMIT),
+        (message_pb2.ERROR_REASON_CHANNEL_LIMIT, FailureKind.CHANNEL_LIMIT),
         (message_pb2.ERROR_REASON_INVALID_FIELD, FailureKind.INVALID),
         (message_pb2.ERROR_REASON_INTERNAL, FailureKind.INTERNAL),
     ],

@@ -54,6 +54,13 @@ def test_every_reason_of_the_session_service_keeps_what_is_known_of_repeating(re
     assert error.details == {"safe_to_repeat": safe}
 
 
+def test_a_full_channel_is_an_error_of_the_channel_which_waiting_does_not_mend() -> None:
+    answer = Failed(FailureKind.CHANNEL_LIMIT, "channel is full: at most 2 members", safe_to_repeat=True)
+    error = failure_error(answer, repeat_is_safe=True, channel="room")
+    assert (error.error_type, error.code, error.channel) == (ErrorType.CHANNEL_ERROR, 409, "room")
+    assert (error.message, error.retry_after_ms) == ("Channel is full: at most 2 members", None)
+
+
 def test_a_reason_that_this_edge_does_not_know_yet_is_a_failure_too() -> None:
     event = pb.Event()
     event.failed.MergeFromString(pb.CommandFailed(reason=999).SerializeToString())  # type: ignore[arg-type]

@@ -12,10 +12,13 @@ from ws_edge.core.limits import ConnectionLimits
 from ws_edge.core.ports import (
     Failed,
     FailureKind,
+    HistoryPage,
     KeyLimits,
     KeyVerdict,
+    Member,
     Opened,
     Position,
+    PresenceList,
     ServiceAway,
     StoredMessage,
 )
@@ -333,6 +336,24 @@ async def test_a_replay_does_not_count_against_the_bound() -> None:
     world.gateway.fanout.deliver("d/w/@alice", stored(51))
     offsets = [frame["offset"] for frame in client.frames() if frame["type"] == "chat_message"]
     assert offsets == list(range(1, 52))
+
+
+@pytest.mark.parametrize("question", ["history", "presence"])
+async def test_answers_do_not_count_against_the_bound_but_are_bounded_too(question: str) -> None:
+    world = World(limits=ConnectionLimits(max_outbox_bytes=1000, max_replay_bytes=9000))
+    world.link.answers["history"] = HistoryPage([stored(n) for n in range(1, 30)], Position(EPOCH, 29), False, None)
+    world.link.answers["presence"] = PresenceList([Member(f"client-{n:03}", "chat", 0) for n in range(50)])
+    client = await world.member()
+    client.sink.stuck = True
+    asked = 0
+    while client.sink.close_code is None:
+        await client.send(question, {"channel": "room"})
+        world.tick()
+        asked += 1
+    assert asked > 2
+    assert client.sink.close_code == 1013
+    assert 4000 < client.sink.unsent < 1000 + 9000 + 500, "what was asked for, and the good-bye"
+    assert world.gateway.stats.slow_consumers == 1
 
 
 async def test_a_back_end_disconnects_a_client() -> None:

@@ -133,6 +133,20 @@ def test_the_allowance_of_a_replay_lasts_until_it_is_taken(desk: Desk) -> None:
     assert desk.slow == [1]
 
 
+def test_the_allowance_of_replays_has_a_bound_of_its_own() -> None:
+    desk, sink = Desk(), FakeSink()
+    desk.flusher.replay_bound = 50
+    outbox = desk.outbox(sink, bound=10)
+    sink.stuck = True
+    for _ in range(3):
+        outbox.put_replay([b"x" * 20])
+        desk.tick()
+    assert (desk.slow, sink.unsent) == ([], 60)
+    outbox.put_replay([b"x" * 20])
+    desk.tick()
+    assert (desk.slow, sink.unsent) == ([1], 60)
+
+
 def test_frames_for_one_client_are_counted_and_runs_are_not(desk: Desk) -> None:
     sink = FakeSink()
     sink.stuck = True

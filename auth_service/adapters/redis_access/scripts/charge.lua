@@ -11,6 +11,10 @@ local function charge(uses, now, burst, interval, max_uses, charges)
   local missing = math.min(math.max(full_at - now, 0), burst * interval)
   local wait = missing - (burst - 1) * interval
   if burst > 0 and wait > 0 then
+    if charges and full_at - now > missing then
+      -- The clock was set back: from now on it is waited for from here.
+      redis.call('HSET', uses, 'full_at_us', string.format('%.0f', now + missing))
+    end
     return 1, wait, 0
   end
   if max_uses > 0 and count >= max_uses then

@@ -1,11 +1,11 @@
 -- Makes or changes keys, all of them or none, if each still is what the caller saw: record, indexes, revision, log entries.
 -- KEYS: meta, log, audit, audit_by_key, records, order, expiries, development, pepper_uses; then for each key: owner before, owner after.
--- ARGV: log size, audit log size, '1' for the first admin key; then for each key:
+-- ARGV: log size, audit log size, '1' for the first admin key, keys that there may be; then for each key:
 --       key_id, value before ('' for a new key), body after, code, stamp, expiry (milliseconds, 'keep', or '' for none to be
 --       logged), '1' for a development key, pepper version before ('' for a new key) and after, entry of the audit log.
--- Returns {outcome, revision, ...}; the outcome is 'done', 'changed' (one is not what was seen) or 'bootstrapped'.
+-- Returns {outcome, revision, ...}; the outcome is 'done', 'changed' (one is not what was seen), 'full' or 'bootstrapped'.
 
-local FIXED_KEYS, KEYS_EACH, FIXED_ARGS, ARGS_EACH = 9, 2, 3, 10
+local FIXED_KEYS, KEYS_EACH, FIXED_ARGS, ARGS_EACH = 9, 2, 4, 10
 local META, AUDIT, AUDIT_BY_KEY, RECORDS, ORDER, EXPIRIES, DEVELOPMENT, PEPPER_USES =
   KEYS[1], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9]
 
@@ -41,12 +41,16 @@ if ARGV[3] == '1' then
     return { 'bootstrapped' }
   end
 end
-local count = (#ARGV - FIXED_ARGS) / ARGS_EACH
+local count, added = (#ARGV - FIXED_ARGS) / ARGS_EACH, 0
 for at = 0, count - 1 do
   local arg = FIXED_ARGS + at * ARGS_EACH
   if (redis.call('HGET', RECORDS, ARGV[arg + 1]) or '') ~= ARGV[arg + 2] then
     return { 'changed' }
   end
+  added = added + (ARGV[arg + 2] == '' and 1 or 0)
+end
+if added > 0 and redis.call('ZCARD', ORDER) + added > tonumber(ARGV[4]) then
+  return { 'full' }
 end
 if ARGV[3] == '1' then
   redis.call('HSET', META, 'bootstrapped', '1')

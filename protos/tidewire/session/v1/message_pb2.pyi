@@ -76,6 +76,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The auth service did not answer, so that the caller could not be verified. Status UNAVAILABLE; safe to repeat."""
     ERROR_REASON_DRAINING: _ErrorReason.ValueType  # 11
     """The service is about to stop: use another. Status UNAVAILABLE; safe to repeat."""
+    ERROR_REASON_CHANNEL_LIMIT: _ErrorReason.ValueType  # 12
+    """A channel has as many members as it may have, or more than one answer can list. Status RESOURCE_EXHAUSTED."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """What a caller did wrong or what the service lacks. In unary calls it travels as the `reason` of a
@@ -107,6 +109,8 @@ ERROR_REASON_AUTH_UNAVAILABLE: ErrorReason.ValueType  # 10
 """The auth service did not answer, so that the caller could not be verified. Status UNAVAILABLE; safe to repeat."""
 ERROR_REASON_DRAINING: ErrorReason.ValueType  # 11
 """The service is about to stop: use another. Status UNAVAILABLE; safe to repeat."""
+ERROR_REASON_CHANNEL_LIMIT: ErrorReason.ValueType  # 12
+"""A channel has as many members as it may have, or more than one answer can list. Status RESOURCE_EXHAUSTED."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 @_typing.final

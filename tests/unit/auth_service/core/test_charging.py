@@ -80,6 +80,15 @@ def test_a_clock_set_back_or_a_rate_made_shorter_costs_one_period_at_most() -> N
     assert charge(rated(1, 1000), far, NOW_US)[0] == Charge(LIMITED, retry_after_ms=1000)
 
 
+def test_what_a_clock_set_back_costs_passes() -> None:
+    record = rated(2, 1000, max_uses=10)
+    answer, uses = charge(record, Uses(use_count=3, full_at_us=NOW_US + 10**15), NOW_US)
+    assert (answer.code, uses) == (VerdictCode.RATE_LIMITED, Uses(3, NOW_US + 1_000_000))
+    again, same = charge(record, uses, NOW_US + 499_999)
+    assert (again.code, same) == (VerdictCode.RATE_LIMITED, uses), "a denial writes nothing else"
+    assert charge(record, uses, NOW_US + 500_000)[0].code is VerdictCode.VALID
+
+
 @pytest.mark.parametrize(
     ("verifications", "period_ms", "interval_us"),
     [(1, 1000, 1_000_000), (3, 1000, 333_334), (1_000_000, 1000, 1), (1, 31 * 86_400_000, 31 * 86_400_000_000)],

@@ -303,6 +303,20 @@ async def test_who_has_failed_too_often_waits_and_learns_nothing(store: MemoryKe
         assert (await verifier.verify(key.text, client_address=elsewhere)).code is VerdictCode.VALID
 
 
+@pytest.mark.parametrize("jump_ms", [-3_600_000, 3_600_000])
+async def test_a_clock_that_jumps_makes_nobody_wait_longer_or_less(store: MemoryKeyStore, jump_ms: int) -> None:
+    clock = FakeClock()
+    verifier = a_verifier(store, clock=clock, per_minute=1)
+    key = await stored(store)
+    assert (await verifier.verify("wrong", client_address=HERE)).code is VerdictCode.NOT_FOUND
+    clock.now_ms += jump_ms
+    waiting = await verifier.verify("wrong", client_address=HERE)
+    assert (waiting.code, waiting.retry_after_ms) == (VerdictCode.RATE_LIMITED, 60_000)
+    clock.monotonic_s += 60
+    assert (await verifier.verify("wrong", client_address=HERE)).code is VerdictCode.NOT_FOUND
+    assert (await verifier.verify(key.text, client_address=THERE)).code is VerdictCode.VALID
+
+
 async def test_looks_that_fail_count_too(store: MemoryKeyStore) -> None:
     verifier = a_verifier(store, per_minute=1)
     assert (await verifier.introspect("wrong", client_address=HERE)).code is VerdictCode.NOT_FOUND
@@ -400,7 +414,7 @@ async def test_only_where_the_key_was_good_lately(store: MemoryKeyStore) -> None
     assert quick.found(key.text, client_address=HERE) is not None
     for elsewhere in (THERE, "nowhere"):
         assert quick.found(key.text, client_address=elsewhere) is None
-    quick.clock.now_ms += KNOWN_FOR_US // 2000
+    quick.clock.monotonic_s += KNOWN_FOR_US / 2_000_000
     assert quick.found(key.text, client_address=HERE) is None
 
 

@@ -10,8 +10,10 @@ import pytest
 from tidewire.session.v1 import edge_stream_pb2 as pb
 from tidewire.session.v1 import message_pb2
 
+from service_runtime.grpc_channel import MAX_MESSAGE_BYTES
+from session_service.adapters.channel_queries import MAX_LISTED
 from session_service.core.errors import EngineTimeout, EngineUnavailable
-from session_service.core.model import NewMessage, Position
+from session_service.core.model import Member, NewMessage, Position
 from session_service.core.ports import DisconnectOrder
 from session_service.core.topic import broadcast_topic, inbox_topic
 from tests.unit.session_service.edge_world import EdgeWorld, an_opening, at, offsets_of, place, reason
@@ -349,6 +351,61 @@ async def test_too_many_channels_are_refused() -> None:
         stream = await world.session()
         await stream.join()
         assert reason(await stream.ask(1, join=pb.Join(topic="tests/w1/one-more"))) == "LIMIT_EXCEEDED"
+
+
+async def test_a_full_channel_takes_no_more_clients() -> None:
+    async with EdgeWorld(max_members=2) as world:
+        stream = await world.session()
+        for number, client_id in enumerate(("alice", "bob", "carol", "alice"), start=1):
+            await stream.open(number, client_id)
+        await stream.join(1)
+        await stream.join(2)
+        refused = await stream.ask(3, join=pb.Join(topic=TOPIC))
+        assert (reason(refused), refused.failed.safe_to_repeat) == ("CHANNEL_LIMIT", True)
+        assert "at most 2 members" in refused.failed.message
+        await stream.join(4)  # a client that is in already, by another session
+        world.engine.say(TOPIC)
+        await stream.settled()
+        assert stream.offsets() == [1]
+        await stream.ask(2, leave=pb.Leave(topic=TOPIC))
+        await stream.join(3)
+
+
+async def test_members_that_come_back_with_their_edge_stay_in_a_channel_that_is_full() -> None:
+    async with EdgeWorld(max_members=1) as world:
+        one, other = await world.session("edge-1", "alice"), await world.session("edge-2", "bob")
+        await one.join()
+        await one.end()
+        assert reason(await other.ask(1, join=pb.Join(topic=TOPIC))) == "CHANNEL_LIMIT"
+        back = await world.session("edge-1", "alice")
+        joined = pb.Resubscribe(topic=TOPIC, position=at(0), sessions=[1])
+        back.send(resubscribe=joined, silent=True)
+        await back.settled()
+        assert [member.client_id for member in await world.queries.members(TOPIC)] == ["alice"]
+
+
+async def test_more_members_than_one_answer_can_list_are_not_listed(world: EdgeWorld) -> None:
+    stream = await world.session()
+    await stream.join()
+    (alice,) = await world.queries.members(TOPIC)
+    names = [f"{number:064}" for number in range(MAX_LISTED)]
+    world.cluster.members = AsyncMembers([alice._replace(client_id=name) for name in names])  # type: ignore[method-assign]
+    listed = await stream.ask(1, read_presence=pb.ReadPresence(topic=TOPIC))
+    assert len(listed.presence.members) == MAX_LISTED
+    assert listed.ByteSize() < MAX_MESSAGE_BYTES
+    world.cluster.members.found.append(alice)  # type: ignore[attr-defined]
+    refused = await stream.ask(1, read_presence=pb.ReadPresence(topic=TOPIC))
+    assert (reason(refused), refused.failed.safe_to_repeat) == ("CHANNEL_LIMIT", True)
+
+
+class AsyncMembers:
+    """As many members as a test says."""
+
+    def __init__(self, found: list[Member]) -> None:
+        self.found = found
+
+    async def __call__(self, topic: str) -> list[Member]:
+        return self.found
 
 
 async def test_after_leaving_nothing_of_the_channel_comes(world: EdgeWorld) -> None:

@@ -13,6 +13,7 @@ MADE = [
     errors.EngineUnavailable(),
     errors.EngineTimeout(),
     errors.LimitExceeded("too many"),
+    errors.ChannelLimit("channel is full"),
     errors.AuthUnavailable(),
     errors.ServiceDraining(),
     errors.InternalError(),

@@ -16,10 +16,11 @@ COMMANDS = [
     *(["keys", name] for name in ("create", "list", "get", "update", "rotate", "revoke", "disable", "enable")),
     *(["keys", name] for name in ("delete", "verify", "introspect")),
     ["audit"],
+    *(["load", name] for name in ("connect", "idle", "fanout", "rooms", "echo", "presence-storm", "slow", "soak")),
 ]
 
 
-@pytest.mark.parametrize("command", [[], ["keys"], *COMMANDS], ids=" ".join)
+@pytest.mark.parametrize("command", [[], ["keys"], ["load"], *COMMANDS], ids=" ".join)
 def test_help_names_the_exit_codes(capsys: Captured, command: list[str]) -> None:
     assert run([*command, "--help"]) == ExitCode.OK
     out = " ".join(capsys.readouterr().out.split())
@@ -29,7 +30,7 @@ def test_help_names_the_exit_codes(capsys: Captured, command: list[str]) -> None
         assert "--key-file" in out
 
 
-@pytest.mark.parametrize("command", [[], ["keys"]], ids=["tidewire", "keys"])
+@pytest.mark.parametrize("command", [[], ["keys"], ["load"]], ids=["tidewire", "keys", "load"])
 def test_without_a_command_the_help_is_the_answer(capsys: Captured, command: list[str]) -> None:
     assert run(command) == ExitCode.USAGE
     out, err = capsys.readouterr()

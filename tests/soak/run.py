@@ -1,0 +1,144 @@
+"""One soak: start the services, find out what they can do, keep them at a share of it with churn, and look at them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+from tests.ledger.generator import watched
+from tests.soak.churn import Churn
+from tests.soak.plan import Plan
+from tests.soak.report import Report
+from tests.soak.samples import Sampler, findings_of
+from tests.soak.traffic import Traffic
+from tests.support.redis_server import RedisServer
+from tests.support.services import Gateway
+from tests.support.waiting import eventually
+
+COME_DEADLINE_S = 60.0
+SETTLE_DEADLINE_S = 60.0
+# More than usual: this one process reads for all clients, and a machine that gives it no time is no fault of theirs.
+OUTBOX_BYTES = 16 * 1024 * 1024
+# As services have it; fewer where these many would not come before the warm-up ends.
+RING_MESSAGES = 1024
+
+
+async def soak(plan: Plan, directory: Path) -> Report:
+    """Carry a plan out.
+
+    Args:
+        plan: What to do.
+        directory: For state and logs.
+
+    Raises:
+        AssertionError: The services do not start, work or end as they should; or the clients do not come in.
+    """
+    redis = RedisServer(directory / "redis", {"maxmemory-policy": "noeviction"}) if plan.redis else None
+    if redis is not None:
+        await asyncio.to_thread(redis.start)
+    gateway = Gateway(
+        directory,
+        auth={"admin-port": 0},
+        session={
+            "admin-port": 0,
+            "retention-messages": plan.retention_messages,
+            "ring-messages": min(RING_MESSAGES, plan.retention_messages),
+            "idempotency-window-s": plan.window_s,
+        },
+        edge={
+            "admin-port": 0,
+            "frames-per-second": 0,
+            "bytes-per-second": 0,
+            "max-outbox-bytes": OUTBOX_BYTES,
+        },
+        redis=None if redis is None else redis.url,
+    )
+    try:
+        await asyncio.to_thread(gateway.start)
+        report = await _run(plan, gateway)
+        await asyncio.to_thread(gateway.stop)
+    finally:
+        gateway.kill()
+        if redis is not None:
+            redis.stop()
+    return report
+
+
+async def _run(plan: Plan, gateway: Gateway) -> Report:
+    traffic = Traffic(gateway.edge.address, plan)
+    admin = gateway.key_admin()
+    looks = await asyncio.to_thread(lambda: admin.create(("admin:debug",)))
+    sampler = Sampler([gateway.edge, gateway.session, gateway.auth], looks.api_key)
+    churn = Churn(traffic, gateway.edge.address, admin, plan.churn_s)
+    try:
+        await traffic.come()
+        await eventually(_nobody_behind(traffic), COME_DEADLINE_S, "all clients are members")
+        capacity = None if plan.rate else await traffic.capacity()
+        rate = plan.rate or plan.share * (capacity or 0.0)
+        traffic.take_latencies()
+        async with watched() as load:
+            end_s = time.monotonic() + plan.seconds
+            async with _in_the_background(churn), _sampling(sampler, traffic, plan):
+                await traffic.run(rate, end_s)
+        await eventually(_nobody_behind(traffic), SETTLE_DEADLINE_S, "all members have everything")
+        return Report(
+            plan=plan,
+            capacity=capacity,
+            rate=rate,
+            confirmed=traffic.confirmed,
+            churn=churn.done,
+            faults=Counter(traffic.faults() + churn.faults),
+            refused=traffic.refused(),
+            findings=findings_of(sampler.series, plan),
+            series=sampler.series,
+            load=load,
+        )
+    finally:
+        traffic.leave()
+        await eventually(_nobody_there(traffic), what="all connections are gone")
+
+
+def _nobody_behind(traffic: Traffic) -> Callable[[], Awaitable[bool]]:
+    async def condition() -> bool:
+        return traffic.behind == 0
+
+    return condition
+
+
+def _nobody_there(traffic: Traffic) -> Callable[[], Awaitable[bool]]:
+    async def condition() -> bool:
+        return not traffic.connections
+
+    return condition
+
+
+@contextlib.asynccontextmanager
+async def _in_the_background(churn: Churn) -> AsyncIterator[None]:
+    running = asyncio.create_task(churn.run())
+    try:
+        yield
+        assert not running.done(), f"the churn ended: {running.exception()!r}"
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def _sampling(sampler: Sampler, traffic: Traffic, plan: Plan) -> AsyncIterator[None]:
+    async def sample() -> None:
+        began_s = time.monotonic()
+        while True:
+            await asyncio.sleep(plan.sample_s)
+            await sampler.look(time.monotonic() - began_s, traffic.take_latencies())
+
+    running = asyncio.create_task(sample())
+    try:
+        yield
+        assert not running.done(), f"the sampling ended: {running.exception()!r}"
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)

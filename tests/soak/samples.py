@@ -1,0 +1,84 @@
+"""Samples of what the services use: memory, open files, tasks; and how late messages come."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tests.soak.plan import ALLOWED_GROWTH, Plan
+from tests.soak.trend import Finding, trend_of
+from tests.stress.process_watch import MIB, open_files, resident_bytes
+from tests.support.http_client import http_async
+from tests.support.processes import ServiceProcess
+
+# Growth that is none, whatever share it is.
+MEMORY_FLOOR_MIB = 2.0
+FILES_FLOOR = 3.0
+TASKS_FLOOR = 3.0
+LATENCY_FLOOR_MS = 0.5
+
+
+@dataclass
+class Series:
+    """Everything that was sampled, by name; each sample with its time in seconds."""
+
+    values: dict[tuple[str, str], list[tuple[float, float]]] = field(default_factory=dict)
+
+    def add(self, name: str, unit: str, at_s: float, value: float) -> None:
+        """Add one sample."""
+        self.values.setdefault((name, unit), []).append((at_s, value))
+
+
+class Sampler:
+    """Looks at services.
+
+    Args:
+        processes: Each with an admin port.
+        api_key: With `admin:debug`.
+    """
+
+    def __init__(self, processes: Sequence[ServiceProcess], api_key: str) -> None:
+        self._processes = processes
+        self._headers = {"Authorization": f"Bearer {api_key}"}
+        self.series = Series()
+
+    async def look(self, at_s: float, latencies_s: Sequence[float]) -> None:
+        """Take a sample of everything.
+
+        Args:
+            at_s: Seconds since the beginning.
+            latencies_s: Of the messages since the last look.
+        """
+        for process in self._processes:
+            name = process.module
+            self.series.add(f"{name} memory", "MiB", at_s, resident_bytes(process.pid) / MIB)
+            self.series.add(f"{name} open files", "files", at_s, open_files(process.pid))
+            self.series.add(f"{name} tasks", "tasks", at_s, await self._tasks(process))
+        if latencies_s:
+            ordered = sorted(latencies_s)
+            for name, share in (("median", 0.5), ("p99", 0.99)):
+                value_s = ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+                self.series.add(f"latency {name}", "ms", at_s, 1000 * value_s)
+
+    async def _tasks(self, process: ServiceProcess) -> int:
+        url = f"http://127.0.0.1:{process.facts['admin_port']}/debug/tasks?limit=1"
+        answer = await http_async("GET", url, headers=self._headers)
+        assert answer.status == 200, answer.body
+        return int(answer.json()["total"])
+
+
+def findings_of(series: Series, plan: Plan) -> list[Finding]:
+    """Return what each series comes to, after the warm-up."""
+    floors = {"MiB": MEMORY_FLOOR_MIB, "files": FILES_FLOOR, "tasks": TASKS_FLOOR, "ms": LATENCY_FLOOR_MS}
+    return [
+        Finding(
+            name,
+            unit,
+            trend_of([point for point in points if point[0] >= plan.warm_up_s]),
+            ALLOWED_GROWTH,
+            floors[unit],
+            judged=plan.judge_latency or unit != "ms",
+        )
+        for (name, unit), points in series.values.items()
+    ]

@@ -1,0 +1,169 @@
+"""The load: members that listen in channels, and a publisher for each channel that sends at fixed times."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+from tests.soak.books import ChannelBook
+from tests.soak.plan import Plan
+from tests.stress.caller import Caller, Ended, Refused
+from tests.stress.herd import Herd
+from tests.stress.raw_client import ServerFrame
+from tests.support.protocol_client import new_name
+
+KEY = "valid-test-key"
+PAD = "x" * 200
+CALIBRATION_S = 5.0
+# Messages of one publisher that are not confirmed yet, while the capacity is looked for.
+WINDOW = 100
+# More than may ever be under way at a rate that the system can do.
+MOST_UNDER_WAY = 10_000
+TICK_S = 0.01
+
+
+class Publisher:
+    """Publishes to one channel, and is a member of it."""
+
+    def __init__(self, channel: str) -> None:
+        self.book = ChannelBook(channel)
+        self.latencies_s: list[float] = []
+        self.refused: Counter[str] = Counter()
+        self.left_out = 0
+        self.caller: Caller
+        self._due_s: dict[str, float] = {}
+        self._numbers = itertools.count(1)
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    async def come(self, address: str, workspace: str) -> None:
+        """Connect and join."""
+        channel = self.book.name
+        self.caller = await Caller.open(address, KEY, workspace, f"says-{channel}", self._hear, channels=[channel])
+
+    def _hear(self, frame: ServerFrame) -> None:
+        self.book.see(frame.id, frame.offset)
+        due_s = self._due_s.pop(frame.id, None)
+        if due_s is not None:
+            self.latencies_s.append(time.monotonic() - due_s)
+
+    def publish(self, due_s: float) -> asyncio.Task[None] | None:
+        """Publish one message, whose latency counts from `due_s`; None: far too many wait for an answer."""
+        if len(self._under_way) >= MOST_UNDER_WAY:
+            self.left_out += 1
+            return None
+        task = asyncio.get_running_loop().create_task(self._publish(due_s))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return task
+
+    async def _publish(self, due_s: float) -> None:
+        message_id = f"m-{next(self._numbers)}"
+        self._due_s[message_id] = due_s
+        try:
+            frame = await self.caller.publish(self.book.name, PAD, message_id)
+        except Refused as refused:
+            self.refused[refused.data["error_type"]] += 1
+            self._due_s.pop(message_id, None)
+        except Ended:
+            self.refused["connection ended"] += 1
+        else:
+            self.book.confirm(message_id, frame.data["offset"])
+
+    async def settle(self) -> None:
+        """Wait for what is under way."""
+        await asyncio.gather(*self._under_way)
+
+    async def closed_loop(self, end_s: float) -> int:
+        """Publish as fast as confirmations come; return how many came."""
+        before = self.book.confirmed
+
+        async def one_after_the_other() -> None:
+            while time.monotonic() < end_s:
+                await self._publish(time.monotonic())
+
+        await asyncio.gather(*(one_after_the_other() for _ in range(WINDOW)))
+        return self.book.confirmed - before
+
+
+class Traffic:
+    """All of it.
+
+    Args:
+        address: Of the edge.
+        plan: How much.
+    """
+
+    def __init__(self, address: str, plan: Plan) -> None:
+        self._address = address
+        self.workspace = new_name("w")
+        names = [new_name("room") for _ in range(plan.channels)]
+        self.publishers = [Publisher(name) for name in names]
+        self.herd = Herd(address, KEY, self.workspace, names, plan.channels * plan.members)
+
+    async def come(self) -> None:
+        """Have everybody in."""
+        for publisher in self.publishers:
+            await publisher.come(self._address, self.workspace)
+        self.herd.come()
+
+    async def capacity(self) -> float:
+        """Return how many messages a second are confirmed when each publisher waits for nothing but confirmations."""
+        began_s = time.monotonic()
+        counts = await asyncio.gather(*(p.closed_loop(began_s + CALIBRATION_S) for p in self.publishers))
+        return sum(counts) / (time.monotonic() - began_s)
+
+    async def run(self, rate: float, end_s: float) -> None:
+        """Publish so many messages a second, to the channels in turn, until a time of the monotonic clock."""
+        began_s, number = time.monotonic(), 0
+        while (now_s := time.monotonic()) < end_s:
+            while (due_s := began_s + number / rate) <= now_s:
+                self.publishers[number % len(self.publishers)].publish(due_s)
+                number += 1
+            for publisher in self.publishers:
+                assert not publisher.caller.client.ended, f"a publisher lost its connection: {publisher.caller.goodbye}"
+            await asyncio.sleep(TICK_S)
+        for publisher in self.publishers:
+            await publisher.settle()
+
+    def take_latencies(self) -> list[float]:
+        """Return the latencies since the last look."""
+        taken = []
+        for publisher in self.publishers:
+            taken += publisher.latencies_s
+            publisher.latencies_s = []
+        return taken
+
+    @property
+    def behind(self) -> int:
+        """How many members are not connected, or lack something."""
+        return self.herd.behind({publisher.book.name: publisher.book.head for publisher in self.publishers})
+
+    def faults(self) -> Counter[str]:
+        """Return what must not be, by kind."""
+        faults = Counter({f"members: {what}": count for what, count in self.herd.faults.items()})
+        for publisher in self.publishers:
+            faults.update({f"publishers: {what}": count for what, count in publisher.book.faults.items()})
+            faults["lost"] += publisher.book.lost
+            faults["left out, as too many were under way"] += publisher.left_out
+        return +faults
+
+    def refused(self) -> Counter[str]:
+        """Return what was refused, by type of error."""
+        return sum((publisher.refused for publisher in self.publishers), Counter(self.herd.errors))
+
+    @property
+    def confirmed(self) -> int:
+        return sum(publisher.book.confirmed for publisher in self.publishers)
+
+    def leave(self) -> None:
+        """Let everybody go."""
+        self.herd.end()
+        for publisher in self.publishers:
+            publisher.caller.drop()
+
+    @property
+    def connections(self) -> Sequence[object]:
+        return [*self.herd.connections, *(p for p in self.publishers if not p.caller.client.ended)]

@@ -1,0 +1,52 @@
+"""Services that run for a while at a low load with churn: memory, open files and tasks do not grow, and nothing is lost.
+
+A soak of an hour at 70 % of what the machine can do is `python -m tests.soak`.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.soak.plan import Plan
+from tests.soak.run import soak
+from tests.support.processes import ROOT
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+# Of the leak check, warm-up included; what CI takes is in `.ci/run`.
+MINUTES = float(os.environ.get("TIDEWIRE_TEST_SOAK_MINUTES", "2"))
+# So little that other tests may run beside it.
+RATE = 40.0
+
+
+@pytest.mark.timeout(60 * MINUTES + 180)
+async def test_nothing_grows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = Plan(MINUTES, rate=RATE, channels=5, members=4, churn_s=0.5, judge_latency=False)
+    report = await soak(plan, tmp_path)
+    with capsys.disabled():
+        print(f"\n{report.as_text()}")
+    assert report.faults == {}, report.as_text()
+    assert [str(finding) for finding in report.findings if finding.failed] == []
+    assert report.confirmed >= 0.9 * RATE * plan.seconds - report.refused.total(), report.as_text()
+    assert min(report.churn.values()) > plan.seconds / 4, "there was churn of each kind"
+    assert len(report.churn) == 3
+    assert report.passed
+
+
+def test_wrong_use() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "tests.soak", "--minutes", "0"],
+        cwd=ROOT,
+        env={"PYTHONPATH": f"{ROOT}:{ROOT / 'protos'}"},
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert "--minutes" in ended.stderr

@@ -1,0 +1,1 @@
+"""What may be done to a gateway: one scenario a file, each with its figures."""
