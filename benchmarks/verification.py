@@ -23,7 +23,7 @@ from typing import Any, Final
 
 import uvloop
 
-from benchmarks.harness.cpu import cpu_s
+from benchmarks.harness.cpu import TICKS_PER_S, cpu_s
 from benchmarks.harness.figures import Figure, parser_of, progress, show
 from benchmarks.harness.verify_load import BATCH
 from benchmarks.harness.workers import Worker, all_at_once
@@ -103,7 +103,7 @@ def measure(server: Server, loads: Sequence[Worker], method: str, calls: int, ke
     """Make calls, and return what each cost the server."""
     before_s = cpu_s(server.process.pid)
     answers = all_at_once(loads, method=method, calls=calls, in_flight=16, keys=keys)
-    used_s = cpu_s(server.process.pid) - before_s
+    used_s = max(cpu_s(server.process.pid) - before_s, 1 / TICKS_PER_S)  # the kernel counts no finer
     return Round(
         used_s * 1e6 / (calls * len(loads)),
         max(answer["cpu_s"] / answer["seconds"] for answer in answers),

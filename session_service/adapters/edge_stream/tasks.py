@@ -35,6 +35,8 @@ class EdgeTasks:
         task = asyncio.get_running_loop().create_task(self._run(ref, session, work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        # A task that is cancelled before its first step never comes to its work.
+        task.add_done_callback(lambda _: work.close())
         return task
 
     def close(self) -> None:

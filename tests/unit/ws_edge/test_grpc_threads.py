@@ -58,7 +58,8 @@ async def test_a_thread_service_that_hangs_gets_another_attempt() -> None:
     ],
 )
 async def test_every_fault_has_its_http_status(problem: object, error_type: str, code: int) -> None:
-    async with threads_of(ScriptedService(problem), deadline_s=0.2) as threads:
+    # An attempt that a busy machine cuts at the deadline is a timeout, whatever those before it came to.
+    async with threads_of(ScriptedService(problem), deadline_s=0.2 if problem is HANG else 1.0) as threads:
         with pytest.raises(ThreadServiceError) as raised:
             await threads.get_thread("d", "w", "t-1")
     assert (raised.value.error_type, raised.value.code) == (error_type, code)
