@@ -54,7 +54,7 @@ SCENARIO: Final = Scenario(
     name="connect",
     title="connect until the handshake is done; with Tidewire authenticated, each key used by eight connections",
     figures=_figures,
-    peers=("tidewire", "nats", "nchan", "mosquitto", "socketio-node", "python-socketio"),
+    peers=("tidewire", "tidewire-2-edges-redis", "nats", "nchan", "mosquitto", "socketio-node", "python-socketio"),
     measure=_measure,
     identities=lambda size: _FEW_KEYS if size.small else _KEYS,
 )

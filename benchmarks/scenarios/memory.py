@@ -18,7 +18,7 @@ _CHANNELS: Final = 5
 # Members that share the same five channels.
 _GROUP: Final = 10
 _WARM_UP: Final = 50
-_EDGES: Final = ("edge", "server")
+_EDGES: Final = ("edge", "edge-2", "server")
 
 
 def _figures(size: Size) -> Sequence[Figure]:
@@ -87,6 +87,6 @@ SCENARIO: Final = Scenario(
     name="memory",
     title="proportional memory (PSS) for each connection",
     figures=_figures,
-    peers=("tidewire", "nats", "nchan", "mosquitto", "socketio-node", "python-socketio"),
+    peers=("tidewire", "tidewire-2-edges-redis", "nats", "nchan", "mosquitto", "socketio-node", "python-socketio"),
     measure=_measure,
 )
