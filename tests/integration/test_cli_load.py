@@ -48,12 +48,8 @@ def make_key(shared_gateway: Gateway) -> Callable[..., MadeKey]:
 async def own_gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
     """A gateway whose edge may be killed, and that soon has enough of those who do not read."""
     made = Gateway(tmp_path, edge=SMALL_OUTBOX)
-    try:
-        await asyncio.to_thread(made.start)
+    async with made:
         yield made
-        await asyncio.to_thread(made.stop)
-    finally:
-        made.kill()
 
 
 @pytest.fixture

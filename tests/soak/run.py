@@ -57,12 +57,8 @@ async def soak(plan: Plan, directory: Path) -> Report:
         },
         redis=None if redis is None else redis.url,
     )
-    try:
-        await asyncio.to_thread(gateway.start)
+    async with gateway:
         report = await _run(plan, gateway)
-        await asyncio.to_thread(gateway.stop)
-    finally:
-        gateway.kill()
         if redis is not None:
             redis.stop()
     return report

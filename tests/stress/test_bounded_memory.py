@@ -53,12 +53,8 @@ async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
             "max-replay-bytes": REPLAY_BYTES,
         },
     )
-    try:
-        await asyncio.to_thread(made.start)
+    async with made:
         yield made
-        await asyncio.to_thread(made.stop)
-    finally:
-        made.kill()
 
 
 @pytest.fixture

@@ -47,12 +47,8 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, clock: FakeTime) -> Iterat
         edge={"heartbeat-s": HEARTBEAT_S, "canary-interval-s": CANARY_S, "session-deadline-s": 20},
         variables=clock.variables,
     )
-    try:
-        made.start()
+    with made:
         yield made
-        made.stop()
-    finally:
-        made.kill()
 
 
 @pytest.fixture

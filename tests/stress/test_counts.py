@@ -36,12 +36,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         auth={"max-keys": KEYS, "metrics-port": 0},
         session={"max-members": MEMBERS, "max-edges": 1, "max-threads": THREADS, "metrics-port": 0},
     )
-    try:
-        made.start()
+    with made:
         yield made
-        made.stop()
-    finally:
-        made.kill()
 
 
 @pytest.fixture
@@ -127,29 +123,24 @@ async def test_channels_in_use(tmp_path: Path) -> None:
     gateway = Gateway(
         tmp_path, session={"max-active-channels": CHANNELS_IN_USE, "metrics-port": 0}, edge={"session-deadline-s": 20}
     )
-    try:
-        await asyncio.to_thread(gateway.start)
-        async with Clients(Target.of(gateway)) as clients:
-            client = await clients.connected()
-            joined = []
-            while True:
-                channel = new_name("room")
-                frame_id = await client.send("join_channel", {"channel": channel})
-                answer = await client.receive()
-                if answer["type"] == "error":
-                    break
-                assert answer["type"] == "message_delivered"
-                await client.expect("subscription_success", channel=channel)
-                joined.append(channel)
-            assert answer["id"] == frame_id
-            assert (answer["data"]["error_type"], answer["data"]["code"]) == ("unavailable", 503)
-            assert f"limit reached: {CHANNELS_IN_USE} active channels" in answer["data"]["message"]
-            assert answer["data"]["details"] == {"safe_to_repeat": True}
-            assert len(joined) == CHANNELS_IN_USE - STANDING
-            assert await counted(gateway.session, "tidewire_session_channels") == CHANNELS_IN_USE
-            for channel in joined:
-                await client.publish(channel, "still")
-                await client.take("chat_message", content="still")
-        await asyncio.to_thread(gateway.stop)
-    finally:
-        gateway.kill()
+    async with gateway, Clients(Target.of(gateway)) as clients:
+        client = await clients.connected()
+        joined = []
+        while True:
+            channel = new_name("room")
+            frame_id = await client.send("join_channel", {"channel": channel})
+            answer = await client.receive()
+            if answer["type"] == "error":
+                break
+            assert answer["type"] == "message_delivered"
+            await client.expect("subscription_success", channel=channel)
+            joined.append(channel)
+        assert answer["id"] == frame_id
+        assert (answer["data"]["error_type"], answer["data"]["code"]) == ("unavailable", 503)
+        assert f"limit reached: {CHANNELS_IN_USE} active channels" in answer["data"]["message"]
+        assert answer["data"]["details"] == {"safe_to_repeat": True}
+        assert len(joined) == CHANNELS_IN_USE - STANDING
+        assert await counted(gateway.session, "tidewire_session_channels") == CHANNELS_IN_USE
+        for channel in joined:
+            await client.publish(channel, "still")
+            await client.take("chat_message", content="still")

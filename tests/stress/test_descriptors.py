@@ -34,12 +34,8 @@ RECOVERED_WITHIN_S = 10.0
 @pytest.fixture
 async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
     made = Gateway(tmp_path, auth={"metrics-port": 0}, session={"metrics-port": 0})
-    try:
-        await asyncio.to_thread(made.start)
+    async with made:
         yield made
-        await asyncio.to_thread(made.stop)
-    finally:
-        made.kill()
 
 
 @contextmanager

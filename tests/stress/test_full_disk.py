@@ -38,12 +38,8 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
 async def gateway(tmp_path: Path, disk: SmallDisk) -> AsyncIterator[Gateway]:
     """A gateway whose stores are on a small disk, and its logs are not."""
     made = Gateway(tmp_path, auth={"metrics-port": 0}, session={"metrics-port": 0}, edge={"frames-per-second": 0})
-    try:
-        await asyncio.to_thread(made.start)
+    async with made:
         yield made
-        await asyncio.to_thread(made.stop)
-    finally:
-        made.kill()
 
 
 class Writer:
@@ -184,8 +180,7 @@ def says(auth: ServiceProcess, healthy: int) -> Callable[[], Awaitable[bool]]:
 async def test_files_that_may_not_grow(tmp_path: Path) -> None:
     """The operating system lets files grow no further (RLIMIT_FSIZE, a quota): the same, and no process is killed for it."""
     gateway = Gateway(tmp_path, session={"metrics-port": 0}, edge={"frames-per-second": 0})
-    try:
-        await asyncio.to_thread(gateway.start)
+    async with gateway:
         workspace = new_name("w")
         writer = await a_writer(gateway, workspace)
         for _ in range(20):
@@ -199,9 +194,6 @@ async def test_files_that_may_not_grow(tmp_path: Path) -> None:
         resource.prlimit(gateway.session.pid, resource.RLIMIT_FSIZE, (hard, hard))
         await works_again(gateway, writer, workspace)
         writer.caller.drop()
-        await asyncio.to_thread(gateway.stop)
-    finally:
-        gateway.kill()
 
 
 @pytest.mark.parametrize("service", ["auth_service", "session_service"])
@@ -209,8 +201,7 @@ async def test_a_store_that_may_only_be_read(tmp_path: Path, disk: SmallDisk, se
     """A service does not start on it, and says why; on the same store, writable again, everything is there."""
     gateway = Gateway(tmp_path)
     workspace = new_name("w")
-    try:
-        await asyncio.to_thread(gateway.start)
+    async with gateway:
         writer = await a_writer(gateway, workspace)
         assert await writer.publish() is None
         writer.caller.drop()
@@ -229,6 +220,3 @@ async def test_a_store_that_may_only_be_read(tmp_path: Path, disk: SmallDisk, se
         url = f"ws://{gateway.edge.address}"
         kept = await history(url, new_name("reads"), KEY, workspace, writer.channel)
         assert {m: place.offset for place, m in kept} == writer.confirmed
-        await asyncio.to_thread(gateway.stop)
-    finally:
-        gateway.kill()

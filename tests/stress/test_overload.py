@@ -45,12 +45,8 @@ async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
         session={"engine-max-pending": QUEUE, "retention-messages": 1_000_000, "metrics-port": 0},
         edge={"frames-per-second": 0, "bytes-per-second": 0, "max-pending": COMMANDS},
     )
-    try:
-        await asyncio.to_thread(made.start)
+    async with made:
         yield made
-        await asyncio.to_thread(made.stop)
-    finally:
-        made.kill()
 
 
 @dataclass

@@ -38,12 +38,8 @@ OnMessage = Callable[[ServerFrame], None]
 @pytest.fixture
 async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
     made = Gateway(tmp_path, edge={"frames-per-second": 0, "bytes-per-second": 0, "max-outbox-bytes": 262_144})
-    try:
-        await asyncio.to_thread(made.start)
+    async with made:
         yield made
-        await asyncio.to_thread(made.stop)
-    finally:
-        made.kill()
 
 
 def ignore(_: ServerFrame) -> None:

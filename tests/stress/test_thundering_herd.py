@@ -50,13 +50,9 @@ async def publish_everywhere(writer: Caller, heads: dict[str, int]) -> None:
 async def test_five_thousand_clients_lose_their_edge(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     size = size_that_fits(capsys)
     gateway = Gateway(tmp_path, edge={"auth-timeout-s": 60, "max-channels": 2 * CHANNELS, "frames-per-second": 0})
-    try:
-        await asyncio.to_thread(gateway.start)
+    async with gateway:
         refuge = await asyncio.to_thread(gateway.another_edge, "refuge")
         await stampede(gateway, refuge, size, capsys)
-        await asyncio.to_thread(gateway.stop)
-    finally:
-        gateway.kill()
 
 
 async def stampede(gateway: Gateway, refuge: ServiceProcess, size: int, capsys: pytest.CaptureFixture[str]) -> None:
