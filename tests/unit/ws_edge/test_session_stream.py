@@ -13,6 +13,7 @@ from tidewire.session.v1 import edge_stream_pb2 as pb
 from service_runtime.grpc_channel import open_channel
 from tests.support.waiting import eventually
 from tests.unit.ws_edge.session_peer import SessionPeer
+from ws_edge.adapters import grpc_session_stream
 from ws_edge.adapters.grpc_session_stream import SessionStream
 from ws_edge.core.ports import Answer, Member, Position, Published, SessionFacts, StoredMessage
 
@@ -281,3 +282,17 @@ async def test_what_waited_for_a_session_service_is_sent_when_one_is_there(count
         assert [command.publish.id for command in peer.named("publish")] == [f"m-{n}" for n in range(count)]
         await stream.stop()
         await channel.close()
+
+
+async def test_what_comes_soon_behind_a_message_shares_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grpc_session_stream, "GATHER_S", 0.5)
+    async with SessionPeer("a") as peer, attached_to(peer) as stream:
+        await attachment(stream, count=1)
+        await publish(stream, "m-0")
+        assert stream.stats.batches_sent == 1, "the first goes at once"
+        answers = []
+        for number in range(10):
+            answers.append(publish(stream, f"m-{number + 1}"))
+            await asyncio.sleep(0)
+        await asyncio.gather(*answers)
+        assert stream.stats.batches_sent == 2
