@@ -26,6 +26,7 @@ def figures(module: str, *options: str) -> dict[str, Any]:
     return {figure["name"]: figure["value"] for figure in json.loads(ended.stdout)["figures"]}
 
 
+@pytest.mark.slow
 def test_what_a_verification_costs() -> None:
     found = figures("verification", "--stores=SQLite", "--keys=64", "--rounds=1", "--calls=64")
     costs = [name for name in found if name.endswith("VerifyKey / echo, server CPU a call")]

@@ -146,6 +146,7 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 async def test_sqlite(tmp_path: Path, folders: tuple[Path, Path]) -> None:
     live, again = folders
@@ -160,6 +161,7 @@ async def test_sqlite(tmp_path: Path, folders: tuple[Path, Path]) -> None:
         restored.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 async def test_redis(tmp_path: Path, folders: tuple[Path, Path]) -> None:
     live, again = folders

@@ -8,21 +8,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from google.protobuf.message import DecodeError
 from tidewire.auth.v1 import admin_pb2, auth_pb2, keys_pb2
 from tidewire.envoy.v3 import external_auth_pb2
 
-from tests.fuzz.program import calls_of, program
 from tests.fuzz.target import Check, Target
-from tests.fuzz.worlds.auth import AuthWorld, auth_world, keys_made
-from tests.fuzz.worlds.grpc_call import CallContext, Ended, check_ended
+from tests.fuzz.worlds.auth import auth_world, keys_made
 from tests.fuzz.worlds.loops import on_a_loop
+from tests.fuzz.worlds.rpc_table import RpcTable
 from tests.support.key_reference import slow_parse
 from tests.support.permission_reference import WITHOUT_CHANNEL, slow_allows
 from tidewire_client.keys import KeyState, key_of
 
-# By their place: programs name them by it. New ones come last, or the corpus means something else.
-RPCS: Final[tuple[tuple[str, str, Any], ...]] = (
+RPCS: Final = RpcTable(
     ("admin", "CreateKey", admin_pb2.CreateKeyRequest),
     ("admin", "GetKey", admin_pb2.GetKeyRequest),
     ("admin", "ListKeys", admin_pb2.ListKeysRequest),
@@ -39,8 +36,6 @@ RPCS: Final[tuple[tuple[str, str, Any], ...]] = (
     ("auth", "CheckPermission", auth_pb2.CheckPermissionRequest),
     ("envoy", "Check", external_auth_pb2.CheckRequest),
 )
-NO_TOKEN: Final = 0x80
-_PLACES: Final = {name: place for place, (_, name, _) in enumerate(RPCS)}
 _SECRET_CHARS: Final = 38  # secret and checksum
 
 
@@ -86,27 +81,12 @@ async def check(data: bytes, folder: Path) -> None:
     """Make the calls of a program."""
     async with auth_world(folder) as world:
         book = Book()
-        for call in calls_of(data):
-            await _call(world, book, call.kind, call.request)
-
-
-async def _call(world: AuthWorld, book: Book, kind: int, body: bytes) -> None:
-    with_token = not kind & NO_TOKEN
-    servicer, name, request_type = RPCS[(kind & ~NO_TOKEN) % len(RPCS)]
-    try:
-        request = request_type.FromString(body)
-    except DecodeError:  # gRPC itself refuses it
-        return
-    try:
-        response = await getattr(getattr(world, servicer), name)(request, CallContext(with_token=with_token))
-    except Ended as ended:
-        check_ended(ended, with_token=with_token)
-        for text in book.texts:
-            assert text[-_SECRET_CHARS:] not in ended.message, "a secret is in a status"
-        return
-    assert with_token, f"{name} lets everybody in"
-    assert type(response).FromString(response.SerializeToString()) == response
-    _judge(book, name, request, response)
+        async for outcome in RPCS.run(world, data):
+            if outcome.ended is None:
+                _judge(book, outcome.rpc, outcome.request, outcome.response)
+            else:
+                for text in book.texts:
+                    assert text[-_SECRET_CHARS:] not in outcome.ended.message, "a secret is in a status"
 
 
 def _judge(book: Book, name: str, request: Any, response: Any) -> None:
@@ -145,10 +125,6 @@ def opened() -> Iterator[Check]:
         yield made
 
 
-def _seed(*calls: tuple[str, Any]) -> bytes:
-    return program((_PLACES[name], request.SerializeToString(deterministic=True)) for name, request in calls)
-
-
 def seeds() -> dict[str, bytes]:
     """Return programs that use every RPC, with the keys that a world makes first."""
     first, second = keys_made(2)
@@ -176,9 +152,11 @@ def seeds() -> dict[str, bytes]:
     envoy.attributes.source.address.socket_address.address = "192.0.2.1"
     one = {"key_id": first.key_id}
     return {
-        "create-verify-check": _seed(("CreateKey", create), ("VerifyKey", verify), ("CheckPermission", permission)),
-        "bounded": _seed(("CreateKey", bounded), *[("VerifyKey", verify)] * 4, ("IntrospectKey", verify)),
-        "rotate": _seed(
+        "create-verify-check": RPCS.program(
+            ("CreateKey", create), ("VerifyKey", verify), ("CheckPermission", permission)
+        ),
+        "bounded": RPCS.program(("CreateKey", bounded), *[("VerifyKey", verify)] * 4, ("IntrospectKey", verify)),
+        "rotate": RPCS.program(
             ("CreateKey", create),
             ("RotateKey", rotate),
             (
@@ -186,7 +164,7 @@ def seeds() -> dict[str, bytes]:
                 auth_pb2.VerifyKeysRequest(requests=[verify, auth_pb2.VerifyKeyRequest(api_key=second.text)]),
             ),
         ),
-        "revoke": _seed(
+        "revoke": RPCS.program(
             ("CreateKey", create),
             ("DisableKey", admin_pb2.DisableKeyRequest(**one, reason="away")),
             ("VerifyKey", verify),
@@ -196,22 +174,24 @@ def seeds() -> dict[str, bytes]:
             ("VerifyKey", verify),
             ("EnableKey", admin_pb2.EnableKeyRequest(**one)),
         ),
-        "update-and-list": _seed(
+        "update-and-list": RPCS.program(
             ("CreateKey", create),
             ("UpdateKey", update),
             ("GetKey", admin_pb2.GetKeyRequest(**one)),
             ("ListKeys", listing),
             ("ListAuditEntries", admin_pb2.ListAuditEntriesRequest(**one, page_size=1)),
         ),
-        "delete": _seed(
+        "delete": RPCS.program(
             ("CreateKey", create),
             ("DeleteKey", admin_pb2.DeleteKeyRequest(**one, reason="cleaned up")),
             ("GetKey", admin_pb2.GetKeyRequest(**one)),
             ("VerifyKey", verify),
         ),
-        "envoy": _seed(("CreateKey", create), ("Check", envoy)),
-        "no-token": program([(NO_TOKEN | place, b"") for place in range(len(RPCS))]),
-        "negative-times": _seed(("RotateKey", admin_pb2.RotateKeyRequest(**one, expire_time={"seconds": -(2**62)}))),
+        "envoy": RPCS.program(("CreateKey", create), ("Check", envoy)),
+        "no-token": RPCS.without_token(),
+        "negative-times": RPCS.program(
+            ("RotateKey", admin_pb2.RotateKeyRequest(**one, expire_time={"seconds": -(2**62)}))
+        ),
     }
 
 

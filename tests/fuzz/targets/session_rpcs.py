@@ -10,17 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from google.protobuf.message import DecodeError
 from tidewire.session.v1 import message_pb2, session_pb2, threads_pb2
 
-from tests.fuzz.program import calls_of, program
 from tests.fuzz.target import Check, Target
-from tests.fuzz.worlds.grpc_call import CallContext, Ended, check_ended
 from tests.fuzz.worlds.loops import on_a_loop
-from tests.fuzz.worlds.session import MAX_MESSAGE_BYTES, SessionWorld, session_world
+from tests.fuzz.worlds.rpc_table import RpcTable
+from tests.fuzz.worlds.session import MAX_MESSAGE_BYTES, session_world
 
-# By their place: programs name them by it. New ones come last, or the corpus means something else.
-RPCS: Final[tuple[tuple[str, str, Any], ...]] = (
+RPCS: Final = RpcTable(
     ("sessions", "PublishMessage", session_pb2.PublishMessageRequest),
     ("sessions", "BroadcastMessage", session_pb2.BroadcastMessageRequest),
     ("sessions", "GetHistory", session_pb2.GetHistoryRequest),
@@ -32,8 +29,6 @@ RPCS: Final[tuple[tuple[str, str, Any], ...]] = (
     ("threads", "ListThreads", threads_pb2.ListThreadsRequest),
     ("threads", "ListThreadMessages", threads_pb2.ListThreadMessagesRequest),
 )
-NO_TOKEN: Final = 0x80
-_PLACES: Final = {name: place for place, (_, name, _) in enumerate(RPCS)}
 DEFAULT_HISTORY: Final = 100
 
 
@@ -101,25 +96,9 @@ async def check(data: bytes, folder: Path) -> None:
     """Make the calls of a program."""
     async with session_world(folder) as world:
         book = Book()
-        for call in calls_of(data):
-            await _call(world, book, call.kind, call.request)
-
-
-async def _call(world: SessionWorld, book: Book, kind: int, body: bytes) -> None:
-    with_token = not kind & NO_TOKEN
-    servicer, name, request_type = RPCS[(kind & ~NO_TOKEN) % len(RPCS)]
-    try:
-        request = request_type.FromString(body)
-    except DecodeError:  # gRPC itself refuses it
-        return
-    try:
-        response = await getattr(getattr(world, servicer), name)(request, CallContext(with_token=with_token))
-    except Ended as ended:
-        check_ended(ended, with_token=with_token)
-        return
-    assert with_token, f"{name} lets everybody in"
-    assert type(response).FromString(response.SerializeToString()) == response
-    _judge(book, name, request, response)
+        async for outcome in RPCS.run(world, data):
+            if outcome.ended is None:
+                _judge(book, outcome.rpc, outcome.request, outcome.response)
 
 
 def _judge(book: Book, name: str, request: Any, response: Any) -> None:
@@ -173,10 +152,6 @@ def opened() -> Iterator[Check]:
         yield made
 
 
-def _seed(*calls: tuple[str, Any]) -> bytes:
-    return program((_PLACES[name], request.SerializeToString(deterministic=True)) for name, request in calls)
-
-
 def seeds() -> dict[str, bytes]:
     """Return programs that use every RPC."""
     place = {"domain": "d", "workspace": "w"}
@@ -193,7 +168,7 @@ def seeds() -> dict[str, bytes]:
     since = session_pb2.GetHistoryRequest(topic="d/w/chat", since=message_pb2.Position(epoch="", offset=1))
     beyond = session_pb2.GetHistoryRequest(topic="d/w/chat", since=message_pb2.Position(epoch="x", offset=2**64 - 1))
     return {
-        "publish-and-read": _seed(
+        "publish-and-read": RPCS.program(
             *[("PublishMessage", publish)] * 2,
             ("PublishMessage", anew),
             ("GetHistory", history),
@@ -202,7 +177,7 @@ def seeds() -> dict[str, bytes]:
             ("GetReceipt", session_pb2.GetReceiptRequest(topic="d/w/chat", offset=1)),
             ("GetReceipt", session_pb2.GetReceiptRequest(topic="d/w/chat", offset=2**64 - 1)),
         ),
-        "threads": _seed(
+        "threads": RPCS.program(
             ("PublishMessage", publish),
             ("CreateThread", thread),
             ("CreateThread", thread),
@@ -210,14 +185,14 @@ def seeds() -> dict[str, bytes]:
             ("ListThreads", threads_pb2.ListThreadsRequest(**place, page_size=1)),
             ("ListThreadMessages", threads_pb2.ListThreadMessagesRequest(**place, thread_id="t-1", page_size=1)),
         ),
-        "standing-channels": _seed(
+        "standing-channels": RPCS.program(
             ("PublishMessage", direct),
             *[("BroadcastMessage", broadcast)] * 2,
             ("GetHistory", session_pb2.GetHistoryRequest(topic="d/w/*")),
             ("GetPresence", session_pb2.GetPresenceRequest(topic="d/w/chat")),
             ("DisconnectClient", session_pb2.DisconnectClientRequest(**place, client_id="bob", reason="why")),
         ),
-        "no-token": program([(NO_TOKEN | number, b"") for number in range(len(RPCS))]),
+        "no-token": RPCS.without_token(),
     }
 
 
