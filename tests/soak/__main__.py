@@ -13,7 +13,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from service_runtime.open_files import raise_limit
@@ -82,12 +82,12 @@ def main(arguments: Sequence[str]) -> int:
     raise_limit()
     with _directory(options.directory) as directory:
         try:
-            report = asyncio.run(_interruptible(plan, directory))
+            report = asyncio.run(_interruptible(plan, directory, _say))
         except AssertionError as failure:
-            sys.stderr.write(f"soak: {failure}\n")
+            _say(str(failure))
             return FAILED
         except (KeyboardInterrupt, asyncio.CancelledError):
-            sys.stderr.write("soak: interrupted\n")
+            _say("interrupted")
             return FAILED
     sys.stdout.write(report.as_text() + "\n")
     if options.json is not None:
@@ -95,12 +95,17 @@ def main(arguments: Sequence[str]) -> int:
     return PASSED if report.passed else FAILED
 
 
-async def _interruptible(plan: Plan, directory: Path) -> Report:
+async def _interruptible(plan: Plan, directory: Path, tell: Callable[[str], None]) -> Report:
     """Run; SIGTERM ends it in order, with everything that it started."""
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    return await soak(plan, directory)
+    return await soak(plan, directory, tell)
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"soak: {line}\n")
+    sys.stderr.flush()
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -25,14 +26,16 @@ SETTLE_DEADLINE_S = 60.0
 OUTBOX_BYTES = 16 * 1024 * 1024
 # As services have it; fewer where these many would not come before the warm-up ends.
 RING_MESSAGES = 1024
+_SAMPLES_A_LINE = 15
 
 
-async def soak(plan: Plan, directory: Path) -> Report:
+async def soak(plan: Plan, directory: Path, tell: Callable[[str], None] | None = None) -> Report:
     """Carry a plan out.
 
     Args:
         plan: What to do.
         directory: For state and logs.
+        tell: Is given a line of how it goes, every now and then.
 
     Raises:
         AssertionError: The services do not start, work or end as they should; or the clients do not come in.
@@ -58,13 +61,13 @@ async def soak(plan: Plan, directory: Path) -> Report:
         redis=None if redis is None else redis.url,
     )
     async with gateway:
-        report = await _run(plan, gateway)
+        report = await _run(plan, gateway, tell)
         if redis is not None:
             redis.stop()
     return report
 
 
-async def _run(plan: Plan, gateway: Gateway) -> Report:
+async def _run(plan: Plan, gateway: Gateway, tell: Callable[[str], None] | None) -> Report:
     traffic = Traffic(gateway.edge.address, plan)
     admin = gateway.key_admin()
     looks = await asyncio.to_thread(lambda: admin.create(("admin:debug",)))
@@ -78,7 +81,7 @@ async def _run(plan: Plan, gateway: Gateway) -> Report:
         traffic.take_latencies()
         async with watched() as load:
             end_s = time.monotonic() + plan.seconds
-            async with _in_the_background(churn), _sampling(sampler, traffic, plan):
+            async with _in_the_background(churn), _sampling(sampler, traffic, plan, tell):
                 await traffic.run(rate, end_s)
         await eventually(_nobody_behind(traffic), SETTLE_DEADLINE_S, "all members have everything")
         return Report(
@@ -124,12 +127,17 @@ async def _in_the_background(churn: Churn) -> AsyncIterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def _sampling(sampler: Sampler, traffic: Traffic, plan: Plan) -> AsyncIterator[None]:
+async def _sampling(
+    sampler: Sampler, traffic: Traffic, plan: Plan, tell: Callable[[str], None] | None
+) -> AsyncIterator[None]:
     async def sample() -> None:
         began_s = time.monotonic()
-        while True:
+        for number in itertools.count(1):
             await asyncio.sleep(plan.sample_s)
-            await sampler.look(time.monotonic() - began_s, traffic.take_latencies())
+            at_s = time.monotonic() - began_s
+            await sampler.look(at_s, traffic.take_latencies())
+            if tell is not None and number % _SAMPLES_A_LINE == 0:
+                tell(f"{at_s / 60:.1f} of {plan.minutes:g} minutes: {sampler.series.newest}")
 
     running = asyncio.create_task(sample())
     try:

@@ -29,6 +29,11 @@ class Series:
         """Add one sample."""
         self.values.setdefault((name, unit), []).append((at_s, value))
 
+    @property
+    def newest(self) -> str:
+        """The last sample of each, for people."""
+        return ", ".join(f"{name} {points[-1][1]:.4g} {unit}" for (name, unit), points in self.values.items())
+
 
 class Sampler:
     """Looks at services.

@@ -27,7 +27,8 @@ RATE = 40.0
 @pytest.mark.timeout(60 * MINUTES + 180)
 async def test_nothing_grows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plan = Plan(MINUTES, rate=RATE, channels=5, members=4, churn_s=0.5, judge_latency=False)
-    report = await soak(plan, tmp_path)
+    told: list[str] = []
+    report = await soak(plan, tmp_path, told.append)
     with capsys.disabled():
         print(f"\n{report.as_text()}")
     assert report.faults == {}, report.as_text()
@@ -35,6 +36,8 @@ async def test_nothing_grows(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert report.confirmed >= 0.9 * RATE * plan.seconds - report.refused.total(), report.as_text()
     assert min(report.churn.values()) > plan.seconds / 4, "there was churn of each kind"
     assert len(report.churn) == 3
+    assert told
+    assert all("ws_edge memory" in line for line in told)
     assert report.passed
 
 
