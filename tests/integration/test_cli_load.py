@@ -383,6 +383,19 @@ async def test_ctrl_c_ends_with_a_report(cli: Cli, tmp_path: Path) -> None:
     await eventually(all_gone, what="no load process is left")
 
 
+async def test_the_second_signal_ends_it_at_once_though_a_load_process_hangs(cli: Cli) -> None:
+    async with cli.running("load", "echo", "--duration", "60s", *ONE) as running:
+        await running.said("sending")
+        (worker,) = [pid for pid in children(running.process.pid) if b"spawn_main" in command_line(pid)]
+        os.kill(worker, signal.SIGSTOP)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            os.kill(running.process.pid, number)
+        result = await running.end()
+    assert result.code == 130, f"{result.out}\n{result.err}"
+    assert "Traceback" not in result.err
+    assert not runs(worker)
+
+
 async def test_a_load_process_that_dies_is_told_of(cli: Cli) -> None:
     async with cli.running("load", "echo", "--duration", "60s", *ONE) as running:
         await running.said("sending")
