@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 from threading import Thread
 from typing import Final
-from wsgiref.simple_server import WSGIServer
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from prometheus_client import REGISTRY, CollectorRegistry, start_http_server
@@ -157,7 +157,19 @@ def serve_metrics(
     exporter = server.get_app()
     assert exporter is not None
     server.set_app(_with_health(exporter, serving))
+    server.RequestHandlerClass = _Discreet
     return MetricsServer(server, thread)
+
+
+class _Discreet(WSGIRequestHandler):
+    """Logs no requests, and quotes none that it cannot read: it may hold a key."""
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Log nothing."""
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Answer with what the code means, and without the message."""
+        super().send_error(code)
 
 
 def _with_health(exporter: WSGIApplication, serving: Callable[[], bool]) -> WSGIApplication:

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from service_runtime.debugging.admin_server import serve_debugging
 from service_runtime.grpc_channel import open_channel
+from service_runtime.http_listening import listen
 from service_runtime.http_logs import quiet_about_content
 from service_runtime.logs import get_logger
 from service_runtime.loop_lag import LoopLag
@@ -42,7 +43,6 @@ from ws_edge.adapters.heartbeats import Heartbeats
 from ws_edge.adapters.http_operations import Operations
 from ws_edge.adapters.http_origin import OriginPolicy
 from ws_edge.adapters.http_page import Page
-from ws_edge.adapters.http_sites import listen, listen_behind_proxy
 from ws_edge.adapters.http_threads import ThreadsApi
 from ws_edge.adapters.http_tracing import traced_requests
 from ws_edge.adapters.http_websocket import WebSocketEndpoint
@@ -51,7 +51,7 @@ from ws_edge.adapters.keys_client import VerifiedKeys
 from ws_edge.adapters.lingering_close import LingeringCloses
 from ws_edge.adapters.metrics_prometheus import EdgeCollector, EdgeTimes, new_registry
 from ws_edge.adapters.metrics_worker import WorkerLabel
-from ws_edge.adapters.proxy_protocol import ProxiedHandler
+from ws_edge.adapters.proxy_protocol import listen_behind_proxy
 from ws_edge.adapters.timed_ticks import timed
 from ws_edge.adapters.traced_gateway import TracedGateway, make_gateway
 from ws_edge.adapters.traced_stream import make_stream
@@ -176,7 +176,7 @@ class Edge:
             facts = await serve_debugging(settings, admission, listings, ending)
             if settings.metrics_port >= 0:
                 watched = await self._runner(self._operations.routes(), ending)
-                facts["metrics_port"] = await listen(watched, settings.metrics_host, settings.metrics_port)
+                facts["metrics_port"] = await listen(watched, settings.metrics_host, settings.metrics_port, _http_log())
             port = await self._listen(await self._runner(self._routes(), ending))
             announce_ready(settings, "edge", port=port, **facts)
             await stop.wait()
@@ -219,13 +219,7 @@ class Edge:
             middlewares=[*traced, self._origins.cors], client_max_size=self._settings.max_frame_bytes
         )
         application.add_routes(routes)
-        runner = web.AppRunner(
-            application,
-            access_log=None,
-            logger=_http_log(),
-            keepalive_timeout=self._settings.http_idle_s,
-            shutdown_timeout=1.0,
-        )
+        runner = web.AppRunner(application, shutdown_timeout=1.0)
         await runner.setup()
         ending.push_async_callback(runner.cleanup)
         return runner
@@ -234,17 +228,25 @@ class Edge:
         settings = self._settings
         tls = reloading_context(settings.public_tls) if settings.public_tls else None
         shared = settings.worker > 0
-        if not settings.proxy_protocol:
-            return await listen(runner, settings.host, settings.port, tls, shared=shared)
-
-        def handler(source: str) -> ProxiedHandler:
-            assert runner.server is not None
-            return ProxiedHandler(
-                source, runner.server, access_log=None, logger=_http_log(), keepalive_timeout=settings.http_idle_s
+        if settings.proxy_protocol:
+            return await listen_behind_proxy(
+                runner,
+                settings.host,
+                settings.port,
+                self._addresses,
+                _http_log(),
+                settings.http_idle_s,
+                tls,
+                shared=shared,
             )
-
-        return await listen_behind_proxy(
-            runner, settings.host, settings.port, self._addresses, handler, tls, shared=shared
+        return await listen(
+            runner,
+            settings.host,
+            settings.port,
+            _http_log(),
+            tls=tls,
+            keepalive_s=settings.http_idle_s,
+            shared=shared,
         )
 
     def _shown_registry(self) -> CollectorRegistry:

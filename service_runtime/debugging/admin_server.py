@@ -16,6 +16,7 @@ from service_runtime.debugging.cpu_profile import collapsed, take_profile
 from service_runtime.debugging.listings import DEFAULT_LIMIT, MAX_LIMIT, Listing, Wanted, page, whole_number
 from service_runtime.debugging.task_list import tasks_by_place
 from service_runtime.grpc_channel import bearer_token
+from service_runtime.http_listening import listen
 from service_runtime.http_logs import quiet_about_content
 from service_runtime.listening import PortTakenError
 from service_runtime.logs import get_logger
@@ -55,12 +56,7 @@ class AdminServer:
                 *(web.get(f"/debug/{name}", _listed(name, of), allow_head=False) for name, of in listings.items()),
             ]
         )
-        self._runner = web.AppRunner(
-            application,
-            access_log=None,
-            logger=quiet_about_content(logging.getLogger("service_runtime.admin.http")),
-            shutdown_timeout=1.0,
-        )
+        self._runner = web.AppRunner(application, shutdown_timeout=1.0)
 
     async def start(self) -> int:
         """Listen, and return the port.
@@ -69,12 +65,12 @@ class AdminServer:
             PortTakenError: It cannot listen there.
         """
         await self._runner.setup()
+        logger = quiet_about_content(logging.getLogger("service_runtime.admin.http"))
         try:
-            await web.TCPSite(self._runner, self._host, self._port, ssl_context=self._tls).start()
-        except OSError:
+            return await listen(self._runner, self._host, self._port, logger, tls=self._tls)
+        except PortTakenError:
             await self._runner.cleanup()
-            raise PortTakenError(self._host, self._port) from None
-        return int(self._runner.addresses[0][1])
+            raise
 
     async def stop(self) -> None:
         """End a profile that is being taken, and all requests."""

@@ -7,6 +7,7 @@ served as they come.
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import ssl
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from typing import Final
 
 from aiohttp import web
 
+from service_runtime.http_listening import BACKLOG, HttpHandler
+from service_runtime.listening import PortTakenError
 from service_runtime.logs import get_logger
 from service_runtime.tasks import end_tasks
 from ws_edge.adapters.client_address import ClientAddresses
@@ -26,19 +29,20 @@ _ACCEPT_AGAIN_S: Final = 0.1
 log = get_logger("ws_edge.proxy_protocol")
 
 
-class ProxiedHandler(web.RequestHandler):
-    """aiohttp's reader of requests, whose peer is the client and not the proxy.
+class ProxiedHandler(HttpHandler):
+    """Reads requests of a peer that is the client and not the proxy.
 
     Args:
         source: The address of the client.
         server: Whose requests it reads.
-        options: As `web.RequestHandler` takes them.
+        logger: Of what goes wrong.
+        keepalive_s: Seconds that a connection stays open without a request.
     """
 
     __slots__ = ("_source",)
 
-    def __init__(self, source: str, server: web.Server, **options: object) -> None:
-        super().__init__(server, loop=asyncio.get_running_loop(), **options)  # type: ignore[arg-type]
+    def __init__(self, source: str, server: web.Server, logger: logging.Logger, keepalive_s: float) -> None:
+        super().__init__(server, logger, keepalive_s)
         self._source = source
 
     @property
@@ -47,7 +51,7 @@ class ProxiedHandler(web.RequestHandler):
         return self._source, 0
 
 
-class ProxiedSite(web.BaseSite):
+class _ProxiedSite(web.BaseSite):
     """A site whose trusted peers begin with a PROXY header.
 
     Args:
@@ -135,3 +139,45 @@ class ProxiedSite(web.BaseSite):
                     raise ConnectionResetError
                 header += data
         return source_address(header) or peer
+
+
+async def listen_behind_proxy(
+    runner: web.AppRunner,
+    host: str,
+    port: int,
+    addresses: ClientAddresses,
+    logger: logging.Logger,
+    keepalive_s: float,
+    tls: ssl.SSLContext | None = None,
+    *,
+    shared: bool = False,
+) -> int:
+    """Listen for connections that begin with a PROXY header; for the rest see `http_listening.listen`.
+
+    Args:
+        runner: Of the application.
+        host: On which address.
+        port: Where; 0: any free port.
+        addresses: Who is a trusted proxy.
+        logger: Of what goes wrong.
+        keepalive_s: Seconds that a connection stays open without a request.
+        tls: Of what comes behind the header; None: plain text.
+        shared: Other processes listen on the port too.
+
+    Returns:
+        The port.
+
+    Raises:
+        PortTakenError: It cannot listen there.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listening = socket.create_server((host, port), family=family, backlog=BACKLOG, reuse_port=shared)
+    except OSError:
+        raise PortTakenError(host, port) from None
+    server = runner.server
+    assert server is not None, "the runner is set up"
+    await _ProxiedSite(
+        runner, listening, addresses, lambda source: ProxiedHandler(source, server, logger, keepalive_s), tls
+    ).start()
+    return int(listening.getsockname()[1])

@@ -12,12 +12,11 @@ from auth_service.adapters import metrics
 from auth_service.adapters.http_api.errors import fault_response, refusal_response
 from auth_service.core.errors import InvalidFieldError, StoreUnavailableError
 from service_runtime.http_bodies import UnreadableBody
+from service_runtime.http_listening import listen
 from service_runtime.http_logs import quiet_about_content
 from service_runtime.listening import PortTakenError
 
 MAX_BODY_BYTES: Final = 64 * 1024
-KEEPALIVE_S: Final = 75.0
-_BACKLOG: Final = 1024
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -50,13 +49,7 @@ class HttpServer:
         self._deadline_s = deadline_s
         application = web.Application(middlewares=[self._framed], client_max_size=MAX_BODY_BYTES)
         application.add_routes(routes)
-        self._runner = web.AppRunner(
-            application,
-            access_log=None,
-            logger=quiet_about_content(logging.getLogger("auth_service.http")),
-            keepalive_timeout=KEEPALIVE_S,
-            shutdown_timeout=grace_s,
-        )
+        self._runner = web.AppRunner(application, shutdown_timeout=grace_s)
 
     async def start(self) -> int:
         """Listen, and return the port.
@@ -65,13 +58,12 @@ class HttpServer:
             PortTakenError: it cannot listen there.
         """
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._host, self._port, ssl_context=self._tls, backlog=_BACKLOG)
+        logger = quiet_about_content(logging.getLogger("auth_service.http"))
         try:
-            await site.start()
-        except OSError:
+            return await listen(self._runner, self._host, self._port, logger, tls=self._tls)
+        except PortTakenError:
             await self._runner.cleanup()
-            raise PortTakenError(self._host, self._port) from None
-        return int(self._runner.addresses[0][1])
+            raise
 
     async def stop(self) -> None:
         """Take no new requests, let those under way finish, then end."""

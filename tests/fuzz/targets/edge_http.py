@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -17,6 +18,7 @@ from tidewire.auth.v1 import auth_pb2
 from tidewire.edge.v1 import threads_api_pb2
 from tidewire.session.v1 import session_pb2_grpc, threads_pb2_grpc
 
+from service_runtime.http_listening import listen
 from tests.fuzz.target import Check, Target
 from tests.fuzz.worlds.grpc_call import SERVICE_TOKEN
 from tests.fuzz.worlds.http_exchange import HOST, Answered, exchange, request
@@ -104,11 +106,10 @@ async def _http(threads: ThreadsClient) -> AsyncIterator[int]:
     api = ThreadsApi(threads, keys, clock, lambda: "new-id", MAX_MESSAGE_BYTES, ClientAddresses(["127.0.0.0/8"]))
     application = web.Application(client_max_size=MAX_BODY_BYTES)
     application.add_routes(api.routes())
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
     await runner.setup()
     try:
-        await web.TCPSite(runner, HOST, 0).start()
-        yield int(runner.addresses[0][1])
+        yield await listen(runner, HOST, 0, logging.getLogger("tests.fuzz.edge_http"))
     finally:
         await runner.cleanup()
 

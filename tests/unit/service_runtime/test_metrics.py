@@ -58,6 +58,19 @@ def test_a_port_that_is_taken_is_named() -> None:
             serve_metrics(port, lambda: True)
 
 
+def test_what_is_no_http_is_not_quoted() -> None:
+    server = serve_metrics(0, lambda: True, CollectorRegistry())
+    assert server is not None
+    try:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+            connection.sendall(b"GET /?key=canary HTTP/9.x\r\n\r\n")
+            answer = b"".join(iter(lambda: connection.recv(4096), b""))
+    finally:
+        server.stop()
+    assert b"400" in answer
+    assert b"canary" not in answer
+
+
 def test_no_port_no_server() -> None:
     assert serve_metrics(-1, lambda: True, CollectorRegistry()) is None
 
