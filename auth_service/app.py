@@ -255,6 +255,10 @@ def _verifier(
     named_keys: dict[str, str],
     rotation: PepperRotation,
 ) -> Verifier:
+    quick = QuickVerdicts(
+        store.recall, size=settings.record_cache_size, digest_key=secrets.token_bytes(DIGEST_KEY_BYTES)
+    )
+    store.forget_with_records(quick)
     return Verifier(
         store,
         uses,
@@ -265,9 +269,7 @@ def _verifier(
         seen_revision=hub.seen_revision,
         named_keys=named_keys,
         hooks=Hooks(throttled=metrics.THROTTLED.inc, outdated=rotation.add),
-        quick=QuickVerdicts(
-            store.recall, size=settings.record_cache_size, digest_key=secrets.token_bytes(DIGEST_KEY_BYTES)
-        ),
+        quick=quick,
     )
 
 

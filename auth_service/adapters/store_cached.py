@@ -6,11 +6,22 @@ that was on its way while a change came is not kept: the generation it began in 
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from auth_service.adapters import metrics
 from auth_service.core.audit import SYSTEM, AuditEntry
 from auth_service.core.keys import KeyRecord
 from auth_service.core.ports import Change, KeyPage, KeyStore, RecordChange, RecordRotation
+
+
+class MadeOfRecords(Protocol):
+    """What is kept as long as the record is that it was made of."""
+
+    def forget(self, key_id: str) -> None:
+        """Drop what was made of one record."""
+
+    def forget_all(self) -> None:
+        """Drop everything."""
 
 
 class CachedKeyStore:
@@ -26,16 +37,24 @@ class CachedKeyStore:
         self._size = size
         self._records: OrderedDict[str, KeyRecord] = OrderedDict()
         self._generation = 0
+        self._made_of_records: MadeOfRecords | None = None
+
+    def forget_with_records(self, made: MadeOfRecords) -> None:
+        """From now on also drop what was made of a record, whenever the record is dropped."""
+        self._made_of_records = made
 
     def forget(self, key_id: str) -> None:
         """Drop one record: its key has changed."""
         self._generation += 1
         self._records.pop(key_id, None)
+        self._dropped(key_id)
 
     def forget_all(self) -> None:
         """Drop every record: changes may have been missed."""
         self._generation += 1
         self._records.clear()
+        if self._made_of_records is not None:
+            self._made_of_records.forget_all()
 
     def recall(self, key_id: str) -> KeyRecord | None:
         """Return one key if it is in memory; not counted as a hit."""
@@ -56,8 +75,12 @@ class CachedKeyStore:
         if record is not None and generation == self._generation:
             self._records[key_id] = record
             if len(self._records) > self._size:
-                self._records.popitem(last=False)
+                self._dropped(self._records.popitem(last=False)[0])
         return record
+
+    def _dropped(self, key_id: str) -> None:
+        if self._made_of_records is not None:
+            self._made_of_records.forget(key_id)
 
     async def create(self, record: KeyRecord, *, actor: str = SYSTEM) -> KeyRecord:
         """Store a new key."""

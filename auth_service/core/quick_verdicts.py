@@ -16,6 +16,9 @@ from auth_service.core.verification import Use, Verdict
 DIGEST_KEY_BYTES: Final = 32
 _DIGEST_BYTES: Final = 32
 
+# The digest of a key's text, domain, workspace, action and channel.
+Question = tuple[bytes, str, str, str, str]
+
 
 class QuickVerdict:
     """One verdict that is kept.
@@ -39,7 +42,7 @@ class QuickVerdict:
 
 
 class QuickVerdicts:
-    """A bounded table of verdicts.
+    """A bounded table of verdicts, which go with the record that they were made of.
 
     Args:
         recall: returns the record of a key if it is in memory.
@@ -51,7 +54,8 @@ class QuickVerdicts:
         self._recall = recall
         self._size = size
         self._digest = hashlib.blake2b(key=digest_key, digest_size=_DIGEST_BYTES)
-        self._kept: dict[tuple[bytes, str, str, str, str], QuickVerdict] = {}
+        self._kept: dict[Question, QuickVerdict] = {}
+        self._questions: dict[str, list[Question]] = {}
 
     def find(
         self, api_key: str, domain: str, workspace: str, action: str, channel: str, now_ms: int
@@ -65,7 +69,7 @@ class QuickVerdicts:
         return kept if self._recall(kept.key_id) is kept.record else None
 
     def keep(self, api_key: str, use: Use, record: KeyRecord, verdict: Verdict) -> None:
-        """Keep a verdict that is VALID and was not charged.
+        """Keep a verdict that is VALID and was not charged, if its record is in memory.
 
         Args:
             api_key: a text that is the record's key.
@@ -73,14 +77,39 @@ class QuickVerdicts:
             record: the key.
             verdict: made of that record, just now, with nothing awaited since.
         """
+        if self._recall(record.key_id) is not record:
+            return
         kept = self._kept
         # A verdict may be used until `cache_ttl_ms` after it was made: in the last stretch before an expiry that becomes less.
         until_ms = None if record.expire_ms is None else record.expire_ms - verdict.cache_ttl_ms
-        entry = (self._digest_of(api_key), use.domain, use.workspace, use.action, use.channel)
-        kept.pop(entry, None)
-        kept[entry] = QuickVerdict(record, verdict, until_ms)
+        question = (self._digest_of(api_key), use.domain, use.workspace, use.action, use.channel)
+        if kept.pop(question, None) is None:
+            self._questions.setdefault(record.key_id, []).append(question)
+        kept[question] = QuickVerdict(record, verdict, until_ms)
         if len(kept) > self._size:
-            del kept[next(iter(kept))]
+            self._drop_oldest()
+
+    def forget(self, key_id: str) -> None:
+        """Drop the verdicts on one key, and with them the record that they hold: it has changed, or is not in memory."""
+        for question in self._questions.pop(key_id, ()):
+            del self._kept[question]
+
+    def forget_all(self) -> None:
+        """Drop every verdict."""
+        self._questions.clear()
+        self._kept.clear()
+
+    def __len__(self) -> int:
+        """How many verdicts are kept."""
+        return len(self._kept)
+
+    def _drop_oldest(self) -> None:
+        question = next(iter(self._kept))
+        key_id = self._kept.pop(question).key_id
+        questions = self._questions[key_id]
+        questions.remove(question)
+        if not questions:
+            del self._questions[key_id]
 
     def _digest_of(self, api_key: str) -> bytes:
         digest = self._digest.copy()

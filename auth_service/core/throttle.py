@@ -21,6 +21,8 @@ PREFIX_CHARS: Final = 12
 MINUTE_US: Final = 60_000_000
 # A key that was good at an address is let through there for so long.
 KNOWN_FOR_US: Final = 3_600_000_000
+# More than is noted at once, so that the table shrinks to what is known.
+_FORGOTTEN_AT_ONCE: Final = 2
 MAX_ADDRESS_CHARS: Final = 64
 # The last 64 bits of an IPv6 address are the host's own to choose.
 _HOST_BITS: Final = 64
@@ -129,6 +131,15 @@ class Throttle:
         known.move_to_end(pair)
         if len(known) > self._size:
             known.popitem(last=False)
+        self._forget_what_is_over(now_us)
+
+    def _forget_what_is_over(self, now_us: int) -> None:
+        """Forget a few that are known no longer: those that were noted first are over first."""
+        for _ in range(_FORGOTTEN_AT_ONCE):
+            pair = next(iter(self._known))
+            if self._known[pair] > now_us:
+                return
+            del self._known[pair]
 
     def _wait_us(self, cells: Cells | None, source: Source, now_us: int) -> int:
         full_at_us = self._failures.get(source)

@@ -69,6 +69,8 @@ async def auth_world(folder: Path) -> AsyncIterator[AuthWorld]:
     store = CachedKeyStore(file, 100)
     hub = WatchHub(store, clock, checkpoint_s=TIMEOUT_S, queue_size=100, max_watchers=10, stale_after_s=TIMEOUT_S)
     await hub.prepare()
+    quick = QuickVerdicts(store.recall, size=100, digest_key=b"q" * DIGEST_KEY_BYTES)
+    store.forget_with_records(quick)
     verifier = Verifier(
         store,
         uses,
@@ -78,7 +80,7 @@ async def auth_world(folder: Path) -> AsyncIterator[AuthWorld]:
         ttl_ms=1000,
         seen_revision=hub.seen_revision,
         named_keys={},
-        quick=QuickVerdicts(store.recall, size=100, digest_key=b"q" * DIGEST_KEY_BYTES),
+        quick=quick,
     )
     callers = Callers(verifier, SERVICE_TOKEN)
     administration = Administration(store, PEPPERS, clock, Counter().below)

@@ -84,6 +84,30 @@ async def test_what_is_forgotten_is_read_again(store: SlowStore) -> None:
     assert store.reads == 5
 
 
+class Dropped:
+    """Notes what is dropped with records."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def forget(self, key_id: str) -> None:
+        self.told.append(key_id)
+
+    def forget_all(self) -> None:
+        self.told.append("all")
+
+
+async def test_what_was_made_of_a_record_goes_with_it(store: SlowStore) -> None:
+    cached, dropped = CachedKeyStore(store, size=2), Dropped()
+    cached.forget_with_records(dropped)
+    for key_id in ("k0", "k1", "k2"):
+        await cached.get(key_id)
+    assert dropped.told == ["k0"]
+    await cached.delete("k1", now_ms=NOW_MS)
+    cached.forget_all()
+    assert dropped.told == ["k0", "k1", "all"]
+
+
 async def test_a_change_made_here_is_found_at_once(store: SlowStore) -> None:
     cached = CachedKeyStore(store, size=10)
     await cached.get("k1")

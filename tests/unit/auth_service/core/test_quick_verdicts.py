@@ -88,3 +88,37 @@ def test_no_text_of_a_key_is_kept() -> None:
     kept = Kept()
     kept.keep(a_record())
     assert TEXT not in repr(kept.table._kept)
+
+
+def test_verdicts_go_with_the_record_that_they_were_made_of() -> None:
+    kept, one, other = Kept(), a_record(), a_record("k2")
+    kept.keep(one)
+    kept.keep(one, use=USE)
+    kept.keep(one, use=USE)
+    kept.keep(other, "other")
+    kept.table.forget("k1")
+    kept.records.pop("k1")
+    assert kept.find() is None
+    assert kept.find("other") is not None
+    assert len(kept.table) == 1
+    kept.table.forget("k1")
+    kept.table.forget_all()
+    assert len(kept.table) == 0
+    kept.keep(other, "other")
+    assert kept.find("other") is not None
+
+
+def test_what_went_because_the_table_was_full_is_not_missed_when_its_record_goes() -> None:
+    kept, one, other = Kept(size=2), a_record(), a_record("k2")
+    kept.keep(one)
+    for text in ("a", "b", "c"):
+        kept.keep(other, text)
+    for key_id in ("k1", "k2"):
+        kept.table.forget(key_id)
+    assert len(kept.table) == 0
+
+
+def test_a_verdict_whose_record_is_not_in_memory_is_not_kept() -> None:
+    kept, record = Kept(), a_record()
+    kept.table.keep(TEXT, NO_USE, record, judge(record, NO_USE, NOW_MS, ttl_ms=TTL_MS, revision=1))
+    assert len(kept.table) == 0

@@ -97,6 +97,20 @@ def test_tables_are_bounded_and_forget_what_was_not_touched_for_longest() -> Non
     assert [throttle.wait_us(source, "k1", NOW_US) > 0 for source in sources] == [False, True, False, False]
 
 
+def test_keys_that_were_good_long_ago_are_forgotten() -> None:
+    throttle = a_throttle()
+    for number in range(5):
+        throttle.succeeded(HERE, f"k{number}", NOW_US)
+    later_us = NOW_US + KNOWN_FOR_US
+    throttle.succeeded(HERE, "new", later_us - 1)
+    assert throttle.entries == 6
+    entries = []
+    for key_id in ("a", "b", "c"):
+        throttle.succeeded(HERE, key_id, later_us)
+        entries.append(throttle.entries)
+    assert entries == [5, 4, 4], "two at a time, until only those that are known are left"
+
+
 @pytest.mark.parametrize(
     ("one", "other", "same"),
     [
