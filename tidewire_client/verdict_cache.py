@@ -8,19 +8,24 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable
+from typing import Final
 
 from tidewire_client.verdict import Verdict, VerdictCode
+
+# An answer that is on its way while more keys change than these is asked for again, whatever its key.
+MAX_CHANGES: Final = 4096
 
 
 class VerdictCache:
     """A bounded cache, the least recently used goes first.
 
     Args:
-        capacity: Entries at most; as many revisions of changes are remembered.
+        capacity: Entries at most; as many revisions of changes are remembered, but no more than `MAX_CHANGES`.
     """
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
+        self._max_changes = min(capacity, MAX_CHANGES)
         self._entries: OrderedDict[Hashable, Verdict] = OrderedDict()
         self._of_key: dict[str, set[Hashable]] = {}
         self._changed: OrderedDict[str, int] = OrderedDict()
@@ -69,7 +74,7 @@ class VerdictCache:
         for question in list(self._of_key.get(key_id, ())):
             self._drop(question)
         self._changed[key_id] = max(revision, self._changed.pop(key_id, 0))
-        if len(self._changed) > self._capacity:
+        if len(self._changed) > self._max_changes:
             # What is forgotten here is guarded by a floor for all keys instead.
             self._floor = max(self._floor, self._changed.popitem(last=False)[1])
 

@@ -26,7 +26,7 @@ class KeyChanges:
         capacity: Changes remembered; older ones count for every key.
     """
 
-    def __init__(self, capacity: int = 10_000) -> None:
+    def __init__(self, capacity: int = 1024) -> None:
         self._capacity = capacity
         self._latest: dict[str, int] = {}
         self._floor = 0

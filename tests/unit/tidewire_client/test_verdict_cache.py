@@ -1,7 +1,7 @@
 import pytest
 
 from tidewire_client.verdict import Verdict, VerdictCode
-from tidewire_client.verdict_cache import VerdictCache
+from tidewire_client.verdict_cache import MAX_CHANGES, VerdictCache
 
 NOW_S = 1000.0
 
@@ -85,6 +85,14 @@ def test_a_forgotten_change_still_guards() -> None:
     cache.change("k3", 9)
     assert cache.outdated(verdict("k1", revision=6))
     assert not cache.outdated(verdict("k1", revision=7))
+
+
+def test_of_many_changes_only_the_last_are_remembered_and_the_others_still_guard() -> None:
+    cache = VerdictCache(10 * MAX_CHANGES)
+    for revision in range(1, MAX_CHANGES + 3):
+        cache.change(f"k{revision}", revision)
+    assert not cache.put("q", verdict("new", revision=1))
+    assert cache.put("q", verdict("new", revision=2))
 
 
 def test_putting_again_replaces() -> None:
