@@ -12,8 +12,8 @@ CANCEL_AGAIN_S: Final = 0.05
 log = get_logger("service_runtime.tasks")
 
 
-async def end_tasks(*tasks: asyncio.Task[Any], again_s: float = CANCEL_AGAIN_S) -> None:
-    """Cancel tasks and wait for their ends, whatever they end with. One that died before, or dies of its end, is logged.
+async def cancel(*tasks: asyncio.Task[Any], again_s: float = CANCEL_AGAIN_S) -> None:
+    """Cancel tasks, and return when they have ended, with whatever: each keeps its result.
 
     Args:
         tasks: Those that have ended already are no matter.
@@ -23,6 +23,16 @@ async def end_tasks(*tasks: asyncio.Task[Any], again_s: float = CANCEL_AGAIN_S) 
         for task in waiting:
             task.cancel()
         await asyncio.wait(waiting, timeout=again_s)
+
+
+async def end_tasks(*tasks: asyncio.Task[Any], again_s: float = CANCEL_AGAIN_S) -> None:
+    """Cancel tasks and wait for their ends, whatever they end with. One that died before, or dies of its end, is logged.
+
+    Args:
+        tasks: Those that have ended already are no matter.
+        again_s: Seconds after which one that goes on is cancelled again.
+    """
+    await cancel(*tasks, again_s=again_s)
     for task in tasks:
         if not task.cancelled() and (cause := task.exception()) is not None:
             log.error("a background task has died", task=task.get_name(), exc_info=cause)

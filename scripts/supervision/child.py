@@ -87,7 +87,8 @@ class Child:
         """Return its exit code, negative for a signal, when it has ended and its last line is read."""
         code = await self._process.wait()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self._reading), LAST_WORDS_S)
+            async with asyncio.timeout(LAST_WORDS_S):
+                await asyncio.shield(self._reading)
         self._reading.cancel()
         return code
 

@@ -111,7 +111,8 @@ class Keeper:
             return True
         self._child.terminate()
         try:
-            await asyncio.wait_for(self._child.ended(), within_s)
+            async with asyncio.timeout(within_s):
+                await self._child.ended()
         except TimeoutError:
             self.kill()
             await self._child.ended()
@@ -133,7 +134,8 @@ class Keeper:
             lambda line: self._output.service_line(self.name, line),
         )
         try:
-            self.facts = await asyncio.wait_for(self._child.listening(), LISTEN_DEADLINE_S)
+            async with asyncio.timeout(LISTEN_DEADLINE_S):
+                self.facts = await self._child.listening()
         except TimeoutError:
             self._child.kill()
             await self._child.ended()

@@ -40,9 +40,8 @@ class Probes:
         try:
             if self._plans[service].kind.serves_grpc:
                 return await self._grpc_problem(service)
-            return await asyncio.wait_for(
-                edge_problem(self._addresses[service], edge_context(self._plans[EDGE])), DEADLINE_S
-            )
+            async with asyncio.timeout(DEADLINE_S):
+                return await edge_problem(self._addresses[service], edge_context(self._plans[EDGE]))
         except TimeoutError:
             return f"no answer within {DEADLINE_S:g} s"
         except OSError as error:

@@ -20,6 +20,7 @@ from scripts.supervision.probes import EDGE, Probes, edge_context
 from scripts.supervision.restart_policy import RestartPolicy
 from scripts.supervision.run_record import RunRecord
 from scripts.supervision.services import ServicePlan
+from service_runtime.tasks import cancel
 
 READY_DEADLINE_S: Final = 60.0
 READY_POLL_S: Final = 0.05
@@ -65,11 +66,10 @@ class Supervisor:
         stopping = asyncio.create_task(self._stop.wait())
         await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
         failed = work.done()
-        stopping.cancel()
-        work.cancel()
         try:
+            await cancel(stopping, work)
             with contextlib.suppress(asyncio.CancelledError):
-                await work
+                work.result()
         except* SupervisionError as group:
             for error in group.exceptions:
                 self._output.say("error", str(error))
