@@ -79,6 +79,8 @@ async def _run(plan: Plan, gateway: Gateway, tell: Callable[[str], None] | None)
         capacity = None if plan.rate else await traffic.capacity()
         rate = plan.rate or plan.share * (capacity or 0.0)
         traffic.take_latencies()
+        if tell is not None:
+            tell(f"{rate:.0f} messages a second" + (f", of {capacity:.0f} that are possible" if capacity else ""))
         async with watched() as load:
             end_s = time.monotonic() + plan.seconds
             async with _in_the_background(churn), _sampling(sampler, traffic, plan, tell):

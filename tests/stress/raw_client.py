@@ -18,6 +18,7 @@ import msgspec
 from benchmarks.harness.socket_load import CLOSE, PING, PONG, TEXT, client_frame
 
 OPEN_DEADLINE_S = 30.0
+_HEADER = 2
 _WIDE = 126
 
 
@@ -25,11 +26,16 @@ class ServerFrame(msgspec.Struct):
     """One frame of the server (protocol.md, "The envelope")."""
 
     type: str
-    data: Any = None
+    raw_data: msgspec.Raw = msgspec.field(default=msgspec.Raw(b"null"), name="data")
     id: str = ""
     channel: str = ""
     epoch: str = ""
     offset: int = 0
+
+    @property
+    def data(self) -> Any:
+        """Its `data`, which is decoded when somebody wants it: of most messages nobody does."""
+        return msgspec.json.decode(self.raw_data)
 
 
 _decode = msgspec.json.Decoder(ServerFrame).decode
@@ -54,7 +60,7 @@ class RawClient(asyncio.Protocol):
         self.upgraded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._on_frame = on_frame
         self._on_end = on_end
-        self._buffer = bytearray()
+        self._rest = b""
         self._transport: asyncio.Transport
 
     @classmethod
@@ -153,11 +159,21 @@ class RawClient(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take in what has come, frame by frame."""
-        self._buffer += data
-        if not self.upgraded.done() and not self._upgrade():
+        data = self._rest + data
+        start, size = 0 if self.upgraded.done() else self._upgrade(data), len(data)
+        if start < 0:
+            self._rest = data
             return
-        while not self.ended and (frame := self._next_frame()) is not None:
-            self._take(*frame)
+        while not self.ended and size - start >= _HEADER:
+            length, payload = data[start + 1], start + _HEADER
+            if length >= _WIDE:
+                payload += 2 if length == _WIDE else 8
+                length = int.from_bytes(data[start + _HEADER : payload], "big") if payload <= size else size
+            if payload + length > size:
+                break
+            opcode, start = data[start] & 0x0F, payload + length
+            self._take(opcode, data[payload:start])
+        self._rest = data[start:]
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell of the end."""
@@ -166,34 +182,18 @@ class RawClient(asyncio.Protocol):
             self.upgraded.set_exception(ConnectionError(f"no upgrade: {exc}"))
         self._on_end(self)
 
-    def _upgrade(self) -> bool:
-        end = self._buffer.find(b"\r\n\r\n")
+    def _upgrade(self, data: bytes) -> int:
+        """Return where the answer to the upgrade ends; -1: it is not there yet, or is a no."""
+        end = data.find(b"\r\n\r\n")
         if end < 0:
-            return False
-        status = bytes(self._buffer[:end].split(b"\r\n", 1)[0])
-        del self._buffer[: end + 4]
+            return -1
+        status = data[:end].split(b"\r\n", 1)[0]
         if b" 101 " not in status:
             self.upgraded.set_exception(ConnectionError(status.decode()))
             self._transport.abort()
-            return False
+            return -1
         self.upgraded.set_result(None)
-        return True
-
-    def _next_frame(self) -> tuple[int, bytes] | None:
-        data = self._buffer
-        if len(data) < 2:
-            return None
-        size, start = data[1], 2
-        if size >= _WIDE:
-            start += 2 if size == _WIDE else 8
-            if len(data) < start:
-                return None
-            size = int.from_bytes(data[2:start], "big")
-        if len(data) < start + size:
-            return None
-        opcode, payload = data[0] & 0x0F, bytes(data[start : start + size])
-        del data[: start + size]
-        return opcode, payload
+        return end + 4
 
     def _take(self, opcode: int, payload: bytes) -> None:
         if opcode == TEXT:
