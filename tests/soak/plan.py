@@ -13,6 +13,7 @@ SAMPLES: Final = 300
 LEAST_SAMPLE_S: Final = 1.0
 RETENTION_MESSAGES: Final = 10_000
 WINDOW_S: Final = 300.0
+FILL_MARGIN_S: Final = 10.0
 
 
 @dataclass(frozen=True)
@@ -62,3 +63,8 @@ class Plan:
     def window_s(self) -> float:
         """Of ids: messages lie in the store for as long at least."""
         return min(WINDOW_S, self.warm_up_s / 3)
+
+    @property
+    def fill_s(self) -> float:
+        """After so many seconds as fast as it can, the store holds as much as it ever will."""
+        return self.window_s + FILL_MARGIN_S

@@ -76,15 +76,14 @@ async def _run(plan: Plan, gateway: Gateway, tell: Callable[[str], None] | None)
     try:
         await traffic.come()
         await eventually(_nobody_behind(traffic), COME_DEADLINE_S, "all clients are members")
-        capacity = None if plan.rate else await traffic.capacity()
-        rate = plan.rate or plan.share * (capacity or 0.0)
-        traffic.take_latencies()
-        if tell is not None:
-            tell(f"{rate:.0f} messages a second" + (f", of {capacity:.0f} that are possible" if capacity else ""))
-        async with watched() as load:
-            end_s = time.monotonic() + plan.seconds
-            async with _in_the_background(churn), _sampling(sampler, traffic, plan, tell):
-                await traffic.run(rate, end_s)
+        async with _in_the_background(churn):
+            capacity = None if plan.rate else await traffic.capacity(plan.fill_s)
+            rate = plan.rate or plan.share * (capacity or 0.0)
+            if tell is not None:
+                tell(f"{rate:.0f} messages a second" + (f", of {capacity:.0f} that are possible" if capacity else ""))
+            traffic.take_latencies()
+            async with watched() as load, _sampling(sampler, traffic, plan, tell):
+                await traffic.run(rate, time.monotonic() + plan.seconds)
         await eventually(_nobody_behind(traffic), SETTLE_DEADLINE_S, "all members have everything")
         return Report(
             plan=plan,
