@@ -176,7 +176,9 @@ class Edge:
             facts = await serve_debugging(settings, admission, listings, ending)
             if settings.metrics_port >= 0:
                 watched = await self._runner(self._operations.routes(), ending)
-                facts["metrics_port"] = await listen(watched, settings.metrics_host, settings.metrics_port, _http_log())
+                facts["metrics_port"] = await listen(
+                    watched, settings.metrics_host, settings.metrics_port, _http_log(), keepalive_s=settings.http_idle_s
+                )
             port = await self._listen(await self._runner(self._routes(), ending))
             announce_ready(settings, "edge", port=port, **facts)
             await stop.wait()

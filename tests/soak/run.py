@@ -81,7 +81,6 @@ async def _run(plan: Plan, gateway: Gateway, tell: Callable[[str], None] | None)
             rate = plan.rate or plan.share * (capacity or 0.0)
             if tell is not None:
                 tell(f"{rate:.0f} messages a second" + (f", of {capacity:.0f} that are possible" if capacity else ""))
-            traffic.take_latencies()
             async with watched() as load, _sampling(sampler, traffic, plan, tell):
                 await traffic.run(rate, time.monotonic() + plan.seconds)
         await eventually(_nobody_behind(traffic), SETTLE_DEADLINE_S, "all members have everything")

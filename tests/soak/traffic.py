@@ -59,9 +59,10 @@ class Publisher:
         task.add_done_callback(self._under_way.discard)
         return task
 
-    async def _publish(self, due_s: float) -> None:
+    async def _publish(self, due_s: float | None) -> None:
         message_id = f"m-{next(self._numbers)}"
-        self._due_s[message_id] = due_s
+        if due_s is not None:
+            self._due_s[message_id] = due_s
         try:
             frame = await self.caller.publish(self.book.name, PAD, message_id)
         except Refused as refused:
@@ -77,11 +78,11 @@ class Publisher:
         await asyncio.gather(*self._under_way)
 
     async def closed_loop(self, end_s: float) -> None:
-        """Publish as fast as confirmations come."""
+        """Publish as fast as confirmations come, and measure no latency."""
 
         async def one_after_the_other() -> None:
             while time.monotonic() < end_s:
-                await self._publish(time.monotonic())
+                await self._publish(None)
 
         await asyncio.gather(*(one_after_the_other() for _ in range(WINDOW)))
 
