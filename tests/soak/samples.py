@@ -1,11 +1,13 @@
-"""Samples of what the services use: memory, open files, tasks; and how late messages come."""
+"""Samples of what the services use: memory, open files, tasks, processor time; and how late messages come."""
 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from benchmarks.harness.cpu import cpu_s
 from tests.soak.plan import ALLOWED_GROWTH, Plan
 from tests.soak.trend import Finding, trend_of
 from tests.stress.process_watch import MIB, open_files, resident_bytes
@@ -17,6 +19,8 @@ MEMORY_FLOOR_MIB = 2.0
 FILES_FLOOR = 3.0
 TASKS_FLOOR = 3.0
 LATENCY_FLOOR_MS = 0.5
+# Processor time is only told: it says whether a latency that grows is more work, or a machine that gives less.
+CORES = "cores"
 
 
 @dataclass
@@ -47,6 +51,8 @@ class Sampler:
         self._processes = processes
         self._headers = {"Authorization": f"Bearer {api_key}"}
         self.series = Series()
+        # Processor time so far, and when it was read.
+        self._used: dict[int, tuple[float, float]] = {}
 
     async def look(self, at_s: float, latencies_s: Sequence[float]) -> None:
         """Take a sample of everything.
@@ -60,11 +66,20 @@ class Sampler:
             self.series.add(f"{name} memory", "MiB", at_s, resident_bytes(process.pid) / MIB)
             self.series.add(f"{name} open files", "files", at_s, open_files(process.pid))
             self.series.add(f"{name} tasks", "tasks", at_s, await self._tasks(process))
+            self._look_at_processor(name, process.pid, at_s)
+        self._look_at_processor("the load itself", os.getpid(), at_s)
         if latencies_s:
             ordered = sorted(latencies_s)
             for name, share in (("median", 0.5), ("p99", 0.99)):
                 value_s = ordered[max(0, math.ceil(share * len(ordered)) - 1)]
                 self.series.add(f"latency {name}", "ms", at_s, 1000 * value_s)
+
+    def _look_at_processor(self, name: str, pid: int, at_s: float) -> None:
+        used_s = cpu_s(pid)
+        before = self._used.get(pid)
+        self._used[pid] = (at_s, used_s)
+        if before is not None:
+            self.series.add(f"{name} processor", CORES, at_s, (used_s - before[1]) / (at_s - before[0]))
 
     async def _tasks(self, process: ServiceProcess) -> int:
         url = f"http://127.0.0.1:{process.facts['admin_port']}/debug/tasks?limit=1"
@@ -75,7 +90,7 @@ class Sampler:
 
 def findings_of(series: Series, plan: Plan) -> list[Finding]:
     """Return what each series comes to, after the warm-up."""
-    floors = {"MiB": MEMORY_FLOOR_MIB, "files": FILES_FLOOR, "tasks": TASKS_FLOOR, "ms": LATENCY_FLOOR_MS}
+    floors = {"MiB": MEMORY_FLOOR_MIB, "files": FILES_FLOOR, "tasks": TASKS_FLOOR, "ms": LATENCY_FLOOR_MS, CORES: 0.0}
     return [
         Finding(
             name,
@@ -83,7 +98,7 @@ def findings_of(series: Series, plan: Plan) -> list[Finding]:
             trend_of([point for point in points if point[0] >= plan.warm_up_s]),
             ALLOWED_GROWTH,
             floors[unit],
-            judged=plan.judge_latency or unit != "ms",
+            judged=unit != CORES and (plan.judge_latency or unit != "ms"),
         )
         for (name, unit), points in series.values.items()
     ]

@@ -69,9 +69,13 @@ class Caller:
             Ended: The edge closed the connection instead.
         """
         caller = cls(on_message)
-        caller.client = await RawClient.open(
-            address, client_id, caller._on_frame, caller._on_end, receive_buffer=receive_buffer
-        )
+        try:
+            caller.client = await RawClient.open(
+                address, client_id, caller._on_frame, caller._on_end, receive_buffer=receive_buffer
+            )
+        except BaseException:
+            caller._established.cancel()  # nobody waits for it any more
+            raise
         try:
             await caller._established
             data = {"api_key": api_key, "connection_type": "chat", "domain": "tests", "workspace": workspace}

@@ -4,7 +4,7 @@
 
 import { mayReconnect } from "./close_codes.js";
 import { decode, encode } from "./codec.js";
-import { errorOf, TidewireError } from "./errors.js";
+import { errorOf, TidewireError, waitMs } from "./errors.js";
 import type {
   ClientFrame,
   ConnectFrame,
@@ -101,7 +101,7 @@ export class Connection {
   #received(frame: ServerFrame): void {
     if (frame.type === "error") {
       const { error_type, retry_after_ms } = frame.data;
-      if (error_type === "rate_limited") this.pause(Number(retry_after_ms ?? 1_000));
+      if (error_type === "rate_limited") this.pause(waitMs(retry_after_ms) ?? 1_000);
       this.#lastError = errorOf(frame);
     }
     this.port.received(frame);
@@ -162,7 +162,7 @@ export class Connection {
       new TidewireError("connection_lost", last?.reason ?? (reason || `Closed with ${code}`), { code });
     this.#end({
       reconnect: last?.reconnect ?? mayReconnect(last?.code ?? code),
-      retryAfterMs: last?.retry_after_ms === undefined ? error.retryAfterMs : Number(last.retry_after_ms),
+      retryAfterMs: waitMs(last?.retry_after_ms) ?? error.retryAfterMs,
       error,
     });
   }

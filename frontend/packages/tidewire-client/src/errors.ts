@@ -1,6 +1,9 @@
 // What can go wrong, as one error class with fields; `protocol.md`, "Errors".
 
-import type { ErrorFrame, ErrorType, JsonObject } from "./frames.js";
+import type { ErrorFrame, ErrorType, Int64, JsonObject } from "./frames.js";
+
+/** No wait is longer: timers of more than 24.8 days would fire at once. */
+const MAX_WAIT_MS = 86_400_000;
 
 /** What the client itself finds; everything else is an `error_type` of the server. */
 export type LocalErrorType =
@@ -63,12 +66,18 @@ export class TidewireError extends Error {
   }
 }
 
+/** Return how long a frame asks to wait, in milliseconds and within reason; undefined: it does not say. */
+export function waitMs(asked: Int64 | undefined): number | undefined {
+  const wait = Number(asked ?? NaN);
+  return Number.isNaN(wait) ? undefined : Math.min(Math.max(0, wait), MAX_WAIT_MS);
+}
+
 /** Return the error that an `error` frame tells of. */
 export function errorOf(frame: ErrorFrame): TidewireError {
   const { message, error_type, code, retry_after_ms, details } = frame.data;
   return new TidewireError(error_type as ErrorType, message, {
     code: code ?? 0,
-    retryAfterMs: retry_after_ms === undefined ? undefined : Number(retry_after_ms),
+    retryAfterMs: waitMs(retry_after_ms),
     details,
     id: frame.id,
     channel: frame.channel,

@@ -56,6 +56,24 @@ test("connections that die young are failures in a row", async () => {
   expect(made.client.status.attempts).toBe(1);
 });
 
+test.each([
+  [1e300, 86_400_000],
+  [3_000_000_000, 86_400_000],
+  ["8000", 8_000],
+])("of a wait of %j ms a day at most is kept", async (asked, retryInMs) => {
+  const made = await connected();
+  made.edge.disconnect({ code: 1013, reconnect: true, reason: "Edge is full", retry_after_ms: asked });
+  await settle();
+  expect(made.client.status).toMatchObject({ state: "reconnecting", retryInMs });
+});
+
+test.each(["soon", {}, null])("a wait of %j is none that was asked for", async (asked) => {
+  const made = await connected();
+  made.edge.disconnect({ code: 1013, reconnect: true, reason: "Edge is full", retry_after_ms: asked });
+  await settle();
+  expect(made.client.status).toMatchObject({ state: "reconnecting", retryInMs: 250 });
+});
+
 test("a wait that the server asked for is kept, also when the network comes back or backoff is shorter", async () => {
   const page = new EventTarget();
   vi.stubGlobal("addEventListener", page.addEventListener.bind(page));
