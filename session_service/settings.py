@@ -9,6 +9,7 @@ from pydantic import Field, JsonValue, SecretStr, field_validator, model_validat
 
 from service_runtime.redis_address import FORMS, RedisAddress, is_redis_url, parse_redis_address
 from service_runtime.settings import ServiceSettings, settings_config
+from session_service.core.ports import MAX_LEASE_S
 from session_service.core.retention import MAX_BOUND, RetentionPolicy, RetentionRule, parse_rules
 
 STORE_FILE: Final = "session.db"
@@ -141,7 +142,7 @@ class SessionSettings(ServiceSettings):
     service_lease_s: float = Field(
         10.0,
         ge=0.5,
-        le=300,
+        le=MAX_LEASE_S,
         description="On Redis: how long the clients of a session service that went away count as present",
         json_schema_extra=_unit("seconds"),
     )

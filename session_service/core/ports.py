@@ -8,7 +8,7 @@ listener is given has offset 8, and no callback of the same engine runs in betwe
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from session_service.core.errors import SessionError
 from session_service.core.model import (
@@ -22,6 +22,9 @@ from session_service.core.model import (
     ThreadMessages,
     ThreadPage,
 )
+
+MAX_LEASE_S: Final = 300
+"""The clients of a session service that is silent count as present for no longer, whatever its lease is set to."""
 
 OnStored: TypeAlias = Callable[[Stored | SessionError], None]
 OnSubscribed: TypeAlias = Callable[[Position | SessionError], None]

@@ -295,8 +295,12 @@ class RedisBench(ClusterBench):
 
     def expire(self, service: Service) -> None:
         """Have the lease of a service be over, as if it had been away."""
+        self.lease_until(1, service)
+
+    def lease_until(self, time_ms: int, service: Service) -> None:
+        """Have the lease of a service be over at a time, in milliseconds of the epoch."""
         for name in self.generations(service):
-            self.command(self.words.services, "ZADD", self.words.services, "XX", 1, name)
+            self.command(self.words.services, "ZADD", self.words.services, "XX", time_ms, name)
 
     def entries(self, topic: str = TOPIC) -> dict[str, list[str]]:
         """Return on which services each client has entries."""

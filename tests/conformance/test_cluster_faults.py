@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from redis.crc import key_slot
 
 from session_service.adapters.cluster_redis import writer as cluster_redis_writer
 from session_service.core.errors import SessionError
-from session_service.core.ports import DisconnectOrder
+from session_service.core.ports import MAX_LEASE_S, DisconnectOrder
 from tests.conformance.cluster_bench import LEASE_S, TOPIC, RedisBench, Service, Told
 from tests.support.redis_cluster import RedisClusterServers
 from tests.support.redis_sentinel import RedisSentinel
@@ -166,6 +167,19 @@ async def test_a_stray_that_no_service_stands_for_does_not_count_and_goes(bench:
     await here.sees("watcher")
     await here.hears(WATCHER, BOB, Told("bob", False))
     await stored_clients(bench, "watcher")
+
+
+@pytest.mark.parametrize("ahead_s", [MAX_LEASE_S + 60, 400 * 24 * 3600], ids=["minutes", "year"])
+async def test_a_service_dies_though_the_clock_of_redis_was_set_back(bench: RedisBench, ahead_s: int) -> None:
+    """Its lease goes on until the clock is as late again: it is cut to what a lease may be, and who lives loses none."""
+    here, dying = await a_watched_channel(bench, lease_s=LEASE_S)
+    await dying.crash()
+    for service in (here, dying):
+        bench.lease_until(int((time.time() + ahead_s) * 1000), service)
+    await here.hears(WATCHER, BOB, Told("bob", False))
+    await here.sees("watcher")
+    await stored_clients(bench, "watcher")
+    assert here.counter("leases_lost") == 0
 
 
 async def test_a_service_that_is_deaf_listens_anew(bench: RedisBench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from session_service.adapters.redis_access.commands import (
     Part,
 )
 from session_service.core.model import Member
-from session_service.core.ports import DisconnectOrder
+from session_service.core.ports import MAX_LEASE_S, DisconnectOrder
 from session_service.core.presence_notes import Batch
 
 DROP_STEP: Final = 500
@@ -149,7 +149,7 @@ class Words:
 
     def heartbeat(self, service: str, lease_ms: int, *, is_new: bool) -> Command:
         """Return the command that renews a lease."""
-        return HEARTBEAT.call((self.services,), service, lease_ms, int(is_new))
+        return HEARTBEAT.call((self.services,), service, lease_ms, int(is_new), MAX_LEASE_S * 1000)
 
     def tell(self, batch: Batch, service: str) -> list[Command]:
         """Return the commands that say what a batch says."""
