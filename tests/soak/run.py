@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import os
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -12,9 +13,10 @@ from pathlib import Path
 
 from tests.ledger.generator import watched
 from tests.soak.churn import Churn
+from tests.soak.latency import LatencyProbe
 from tests.soak.plan import Plan
 from tests.soak.report import Report
-from tests.soak.samples import Sampler, findings_of
+from tests.soak.samples import LOAD, Sampler, findings_of
 from tests.soak.traffic import Traffic
 from tests.support.redis_server import RedisServer
 from tests.support.services import Gateway
@@ -71,7 +73,6 @@ async def _run(plan: Plan, gateway: Gateway, tell: Callable[[str], None] | None)
     traffic = Traffic(gateway.edge.address, plan)
     admin = gateway.key_admin()
     looks = await asyncio.to_thread(lambda: admin.create(("admin:debug",)))
-    sampler = Sampler([gateway.edge, gateway.session, gateway.auth], looks.api_key)
     churn = Churn(traffic, gateway.edge.address, admin, plan.churn_s)
     try:
         await traffic.come()
@@ -81,8 +82,10 @@ async def _run(plan: Plan, gateway: Gateway, tell: Callable[[str], None] | None)
             rate = plan.rate or plan.share * (capacity or 0.0)
             if tell is not None:
                 tell(f"{rate:.0f} messages a second" + (f", of {capacity:.0f} that are possible" if capacity else ""))
-            async with watched() as load, _sampling(sampler, traffic, plan, tell):
-                await traffic.run(rate, time.monotonic() + plan.seconds)
+            async with watched() as load, LatencyProbe(gateway.edge.address, traffic.workspace) as probe:
+                sampler = Sampler(gateway.processes, looks.api_key, {LOAD: os.getpid(), "latency probe": probe.pid})
+                async with _sampling(sampler, probe, plan, tell):
+                    await traffic.run(rate, time.monotonic() + plan.seconds)
         await eventually(_nobody_behind(traffic), SETTLE_DEADLINE_S, "all members have everything")
         return Report(
             plan=plan,
@@ -128,14 +131,14 @@ async def _in_the_background(churn: Churn) -> AsyncIterator[None]:
 
 @contextlib.asynccontextmanager
 async def _sampling(
-    sampler: Sampler, traffic: Traffic, plan: Plan, tell: Callable[[str], None] | None
+    sampler: Sampler, probe: LatencyProbe, plan: Plan, tell: Callable[[str], None] | None
 ) -> AsyncIterator[None]:
     async def sample() -> None:
         began_s = time.monotonic()
         for number in itertools.count(1):
             await asyncio.sleep(plan.sample_s)
             at_s = time.monotonic() - began_s
-            await sampler.look(at_s, traffic.take_latencies())
+            await sampler.look(at_s, probe.take())
             if tell is not None and number % _SAMPLES_A_LINE == 0:
                 tell(f"{at_s / 60:.1f} of {plan.minutes:g} minutes: {sampler.series.newest}")
 

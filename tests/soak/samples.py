@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from benchmarks.harness.cpu import cpu_s
 from tests.soak.plan import ALLOWED_GROWTH, Plan
-from tests.soak.trend import Finding, trend_of
+from tests.soak.trend import Finding, TooFewSamples, trend_at_one_pace, trend_of
 from tests.stress.process_watch import MIB, open_files, resident_bytes
 from tests.support.http_client import http_async
 from tests.support.processes import ServiceProcess
@@ -19,8 +18,14 @@ MEMORY_FLOOR_MIB = 2.0
 FILES_FLOOR = 3.0
 TASKS_FLOOR = 3.0
 LATENCY_FLOOR_MS = 0.5
-# Processor time is only told: it says whether a latency that grows is more work, or a machine that gives less.
+# Processor time is only told: it says whether a latency that grows is more work, or a machine that is slower.
 CORES = "cores"
+LOAD = "load"
+
+
+def processor_of(name: str) -> str:
+    """Return the name of the series of a process's time."""
+    return f"{name} processor"
 
 
 @dataclass
@@ -45,10 +50,12 @@ class Sampler:
     Args:
         processes: Each with an admin port.
         api_key: With `admin:debug`.
+        load: Other processes, of which only processor time is sampled; the one that makes the load is `LOAD`.
     """
 
-    def __init__(self, processes: Sequence[ServiceProcess], api_key: str) -> None:
+    def __init__(self, processes: Sequence[ServiceProcess], api_key: str, load: Mapping[str, int]) -> None:
         self._processes = processes
+        self._load = load
         self._headers = {"Authorization": f"Bearer {api_key}"}
         self.series = Series()
         # Processor time so far, and when it was read.
@@ -59,7 +66,7 @@ class Sampler:
 
         Args:
             at_s: Seconds since the beginning.
-            latencies_s: Of the messages since the last look.
+            latencies_s: That were measured since the last look.
         """
         for process in self._processes:
             name = process.module
@@ -67,7 +74,8 @@ class Sampler:
             self.series.add(f"{name} open files", "files", at_s, open_files(process.pid))
             self.series.add(f"{name} tasks", "tasks", at_s, await self._tasks(process))
             self._look_at_processor(name, process.pid, at_s)
-        self._look_at_processor("the load itself", os.getpid(), at_s)
+        for name, pid in self._load.items():
+            self._look_at_processor(name, pid, at_s)
         if latencies_s:
             ordered = sorted(latencies_s)
             for name, share in (("median", 0.5), ("p99", 0.99)):
@@ -79,7 +87,7 @@ class Sampler:
         before = self._used.get(pid)
         self._used[pid] = (at_s, used_s)
         if before is not None:
-            self.series.add(f"{name} processor", CORES, at_s, (used_s - before[1]) / (at_s - before[0]))
+            self.series.add(processor_of(name), CORES, at_s, (used_s - before[1]) / (at_s - before[0]))
 
     async def _tasks(self, process: ServiceProcess) -> int:
         url = f"http://127.0.0.1:{process.facts['admin_port']}/debug/tasks?limit=1"
@@ -89,16 +97,24 @@ class Sampler:
 
 
 def findings_of(series: Series, plan: Plan) -> list[Finding]:
-    """Return what each series comes to, after the warm-up."""
+    """Return what each series comes to, after the warm-up.
+
+    Latencies are told as they are, and judged by samples between which the machine was as fast (`trend_at_one_pace`), which is
+    measured by what the load costs: it is always the same. Where there are too few of such, they are judged as they are.
+    """
     floors = {"MiB": MEMORY_FLOOR_MIB, "files": FILES_FLOOR, "tasks": TASKS_FLOOR, "ms": LATENCY_FLOOR_MS, CORES: 0.0}
-    return [
-        Finding(
-            name,
-            unit,
-            trend_of([point for point in points if point[0] >= plan.warm_up_s]),
-            ALLOWED_GROWTH,
-            floors[unit],
-            judged=unit != CORES and (plan.judge_latency or unit != "ms"),
-        )
-        for (name, unit), points in series.values.items()
-    ]
+    paces = dict(series.values.get((processor_of(LOAD), CORES), ()))
+    findings = []
+    for (name, unit), points in series.values.items():
+        judged = [point for point in points if point[0] >= plan.warm_up_s]
+        plain = Finding(name, unit, trend_of(judged), ALLOWED_GROWTH, floors[unit], judged=unit != CORES)
+        if unit == "ms":
+            try:
+                at_one_pace = replace(plain, name=f"{name} at one pace", trend=trend_at_one_pace(judged, paces))
+            except TooFewSamples:
+                findings.append(replace(plain, judged=plan.judge_latency))
+            else:
+                findings += [replace(plain, judged=False), replace(at_one_pace, judged=plan.judge_latency)]
+        else:
+            findings.append(plain)
+    return findings

@@ -30,11 +30,9 @@ class Publisher:
 
     def __init__(self, channel: str) -> None:
         self.book = ChannelBook(channel)
-        self.latencies_s: list[float] = []
         self.refused: Counter[str] = Counter()
         self.left_out = 0
         self.caller: Caller
-        self._due_s: dict[str, float] = {}
         self._numbers = itertools.count(1)
         self._under_way: set[asyncio.Task[None]] = set()
 
@@ -45,29 +43,22 @@ class Publisher:
 
     def _hear(self, frame: ServerFrame) -> None:
         self.book.see(frame.id, frame.offset)
-        due_s = self._due_s.pop(frame.id, None)
-        if due_s is not None:
-            self.latencies_s.append(time.monotonic() - due_s)
 
-    def publish(self, due_s: float) -> asyncio.Task[None] | None:
-        """Publish one message, whose latency counts from `due_s`; None: far too many wait for an answer."""
+    def publish(self) -> None:
+        """Publish one message, unless far too many wait for an answer."""
         if len(self._under_way) >= MOST_UNDER_WAY:
             self.left_out += 1
-            return None
-        task = asyncio.get_running_loop().create_task(self._publish(due_s))
+            return
+        task = asyncio.get_running_loop().create_task(self._publish())
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
-        return task
 
-    async def _publish(self, due_s: float | None) -> None:
+    async def _publish(self) -> None:
         message_id = f"m-{next(self._numbers)}"
-        if due_s is not None:
-            self._due_s[message_id] = due_s
         try:
             frame = await self.caller.publish(self.book.name, PAD, message_id)
         except Refused as refused:
             self.refused[refused.data["error_type"]] += 1
-            self._due_s.pop(message_id, None)
         except Ended:
             self.refused["connection ended"] += 1
         else:
@@ -78,11 +69,11 @@ class Publisher:
         await asyncio.gather(*self._under_way)
 
     async def closed_loop(self, end_s: float) -> None:
-        """Publish as fast as confirmations come, and measure no latency."""
+        """Publish as fast as confirmations come."""
 
         async def one_after_the_other() -> None:
             while time.monotonic() < end_s:
-                await self._publish(None)
+                await self._publish()
 
         await asyncio.gather(*(one_after_the_other() for _ in range(WINDOW)))
 
@@ -125,22 +116,14 @@ class Traffic:
         """Publish so many messages a second, to the channels in turn, until a time of the monotonic clock."""
         began_s, number = time.monotonic(), 0
         while (now_s := time.monotonic()) < end_s:
-            while (due_s := began_s + number / rate) <= now_s:
-                self.publishers[number % len(self.publishers)].publish(due_s)
+            while began_s + number / rate <= now_s:
+                self.publishers[number % len(self.publishers)].publish()
                 number += 1
             for publisher in self.publishers:
                 assert not publisher.caller.client.ended, f"a publisher lost its connection: {publisher.caller.goodbye}"
             await asyncio.sleep(TICK_S)
         for publisher in self.publishers:
             await publisher.settle()
-
-    def take_latencies(self) -> list[float]:
-        """Return the latencies since the last look."""
-        taken = []
-        for publisher in self.publishers:
-            taken += publisher.latencies_s
-            publisher.latencies_s = []
-        return taken
 
     @property
     def behind(self) -> int:

@@ -5,14 +5,19 @@ Theil, H.: A rank-invariant method of linear and polynomial regression analysis 
 
 from __future__ import annotations
 
+import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 # So many samples at most are compared in pairs; of more, neighbours are put together.
 MOST_POINTS: Final = 200
 LEAST_POINTS: Final = 8
+# Samples are compared at one pace if their paces differ by this share at most, and they are this share of the time apart.
+SAME_PACE: Final = 0.01
+FAR_APART: Final = 1 / 3
+LEAST_PAIRS: Final = 100
 
 Point = tuple[float, float]
 
@@ -58,6 +63,33 @@ def trend_of(points: Sequence[Point]) -> Trend:
     )
     level = statistics.median(value - slope * at for at, value in points)
     return Trend(level + slope * points[0][0], level + slope * points[-1][0])
+
+
+def trend_at_one_pace(points: Sequence[Point], paces: Mapping[float, float]) -> Trend:
+    """Fit a line by such samples only between which the machine was as fast, and some time went by.
+
+    A queue makes much of little: on a busy machine that is 1 % slower for a while, a latency may be 5 % longer. What is
+    compared here cannot tell of that.
+
+    Args:
+        points: Seconds and value, above 0, of each sample, in order.
+        paces: By the seconds of samples: how long the machine took for something that is always the same.
+
+    Raises:
+        TooFewSamples: The machine was hardly ever as fast early as late.
+    """
+    known = [(at, math.log(value), paces[at]) for at, value in points if value > 0 and at in paces]
+    span = known[-1][0] - known[0][0] if known else 0.0
+    slopes = [
+        (later - earlier) / (then - at)
+        for number, (at, earlier, pace) in enumerate(known)
+        for then, later, pace_then in known[number + 1 :]
+        if then - at >= FAR_APART * span and abs(pace_then - pace) <= SAME_PACE * pace
+    ]
+    if len(slopes) < LEAST_PAIRS:
+        raise TooFewSamples(f"{len(slopes)} pairs of samples at one pace: at least {LEAST_PAIRS} are needed")
+    level, grown = statistics.median(value for _, value in points), statistics.median(slopes) * span
+    return Trend(level * math.exp(-grown / 2), level * math.exp(grown / 2))
 
 
 def joined(points: Sequence[Point], size: int) -> list[Point]:

@@ -1,14 +1,13 @@
 """Retention of the SQLite engine, in small steps between groups.
 
 A channel is trimmed at once by moving its `low`; the rows go later, when they are older than the idempotency window: an id
-must be remembered for the window however soon its message is trimmed.
+must be remembered for the window however soon its message is trimmed. They go by few statements, as they came (`group.py`).
 """
 
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
-from itertools import islice, takewhile
+from itertools import islice
 from typing import Final
 
 from session_service.adapters.engine_sqlite.group import ChannelState, Group
@@ -16,6 +15,13 @@ from session_service.adapters.engine_sqlite.ops import WriterSettings
 
 # Part of the usual time to the next step, when a channel had more to delete than goes into one.
 _PAUSE_WHEN_BEHIND: Final = 0.2
+_OF_A_CHANNEL: Final = 'FROM messages INDEXED BY messages_by_offset WHERE channel_id = ? AND "offset" <= ?'
+_OLDEST: Final = f'SELECT time_ms {_OF_A_CHANNEL} ORDER BY "offset" LIMIT 1'
+_LAST_TO_GO: Final = (
+    f'WITH looked_at AS MATERIALIZED (SELECT "offset", time_ms {_OF_A_CHANNEL} ORDER BY "offset" LIMIT ?)'  # noqa: S608
+    ' SELECT coalesce((SELECT min("offset") - 1 FROM looked_at WHERE time_ms >= ?), (SELECT max("offset") FROM looked_at))'
+)
+_THREADS_TO_GO: Final = f"SELECT thread, count(*) {_OF_A_CHANNEL} AND thread IS NOT NULL GROUP BY thread"
 
 
 class Trimmer:
@@ -102,15 +108,15 @@ class Trimmer:
         it as were stored in the whole window.
         """
         oldest_ms = int((self._settings.now_s() - self._settings.idempotency_window_s) * 1000)
-        trimmed = db.execute(
-            'SELECT seq, thread, time_ms FROM messages WHERE channel_id = ? AND "offset" <= ? ORDER BY "offset" LIMIT ?',
-            (state.channel_id, state.low, self._settings.trim_rows),
-        )
-        with closing(trimmed):
-            rows = list(takewhile(lambda row: row[2] < oldest_ms, trimmed))
-        db.executemany("DELETE FROM messages WHERE seq = ?", [(seq,) for seq, _, _ in rows])
+        oldest = db.execute(_OLDEST, (state.channel_id, state.low)).fetchone()
+        if oldest is None or oldest[0] >= oldest_ms:
+            return 0
+        (last,) = db.execute(_LAST_TO_GO, (state.channel_id, state.low, self._settings.trim_rows, oldest_ms)).fetchone()
+        gone = db.execute(_THREADS_TO_GO, (state.channel_id, last)).fetchall()
         db.executemany(
-            "UPDATE threads SET message_count = max(0, message_count - 1) WHERE thread = ?",
-            [(thread,) for _, thread, _ in rows if thread is not None],
+            "UPDATE threads SET message_count = max(0, message_count - ?) WHERE thread = ?",
+            [(count, thread) for thread, count in gone],
         )
-        return len(rows)
+        return db.execute(
+            'DELETE FROM messages WHERE channel_id = ? AND "offset" <= ?', (state.channel_id, last)
+        ).rowcount
