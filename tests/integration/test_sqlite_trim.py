@@ -91,6 +91,16 @@ def test_what_is_younger_than_the_window_is_not_looked_through_at_each_step(stor
     assert store.rows == 10_500
 
 
+def test_what_lies_behind_a_message_of_a_clock_that_was_ahead_stays_with_it(store: Trimmed) -> None:
+    """Rows go in the order of offsets: what came after the clock was set right is older than what came before."""
+    for pause_s in (400.0, -350.0, 310.0):
+        store.store(100)
+        store.clock.pass_s(pause_s)
+    assert [store.step(), store.step()] == [100, 0]
+    store.clock.pass_s(400.0)
+    assert store.step() == 200 - KEPT
+
+
 def test_a_channel_that_has_more_to_delete_than_goes_into_a_step_is_trimmed_soon_again(store: Trimmed) -> None:
     store.store(1_200)
     store.clock.pass_s(301.0)
