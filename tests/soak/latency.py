@@ -24,6 +24,8 @@ RATE = 100.0
 REPORT_S = 1.0
 OVERDUE_S = 30.0
 END_DEADLINE_S = 10.0
+# Of a line of what was measured: also when nothing came until it was nearly overdue.
+LINE_BYTES = 1024 * 1024
 
 
 class LatencyProbe:
@@ -46,7 +48,7 @@ class LatencyProbe:
 
     async def __aenter__(self) -> LatencyProbe:
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", __name__, *self._where, stdin=PIPE, stdout=PIPE, env=os.environ
+            sys.executable, "-m", __name__, *self._where, stdin=PIPE, stdout=PIPE, env=os.environ, limit=LINE_BYTES
         )
         self._reading = asyncio.create_task(self._read())
         return self
