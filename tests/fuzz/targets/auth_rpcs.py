@@ -1,8 +1,8 @@
-"""Every unary RPC of the auth service, called in any order with any messages."""
+"""Every RPC of the auth service, called in any order with any messages."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,13 @@ from tests.fuzz.worlds.rpc_table import RpcTable
 from tests.support.key_reference import slow_parse
 from tests.support.permission_reference import WITHOUT_CHANNEL, slow_allows
 from tidewire_client.keys import KeyState, key_of
+
+
+def _all_came(request: auth_pb2.WatchKeysRequest, responses: Sequence[auth_pb2.WatchKeysResponse]) -> bool:
+    """Say whether a stream has told what was missed: after a checkpoint what was asked for, and a checkpoint again."""
+    last, asked = responses[-1].WhichOneof("event"), request.from_revision != 0
+    return last == "resync_required" or (last == "checkpoint" and len(responses) > asked)
+
 
 RPCS: Final = RpcTable(
     ("admin", "CreateKey", admin_pb2.CreateKeyRequest),
@@ -35,6 +42,8 @@ RPCS: Final = RpcTable(
     ("auth", "IntrospectKey", auth_pb2.IntrospectKeyRequest),
     ("auth", "CheckPermission", auth_pb2.CheckPermissionRequest),
     ("envoy", "Check", external_auth_pb2.CheckRequest),
+    ("auth", "WatchKeys", auth_pb2.WatchKeysRequest),
+    streams={"WatchKeys": _all_came},
 )
 _SECRET_CHARS: Final = 38  # secret and checksum
 
@@ -45,6 +54,7 @@ class Book:
 
     texts: dict[str, str] = field(default_factory=dict)
     keys: dict[str, keys_pb2.Key] = field(default_factory=dict)
+    ids: set[str] = field(default_factory=set)
 
     def note(self, key: keys_pb2.Key, text: str = "") -> None:
         """Take what a response says of a key, which the client of ours must be able to read."""
@@ -52,6 +62,7 @@ class Book:
         assert (read.key_id, read.owner, read.permissions) == (key.key_id, key.owner, tuple(key.permissions))
         assert read.state is not KeyState.UNKNOWN
         self.keys[key.key_id] = key
+        self.ids.add(key.key_id)
         if text:
             assert slow_parse(text) == (key.environment, key.key_id, text[-_SECRET_CHARS:-6])
             self.texts[text] = key.key_id
@@ -66,6 +77,19 @@ class Book:
             assert list(verdict.permissions) == list(key.permissions)
         if verdict.code == auth_pb2.VERDICT_CODE_NOT_FOUND:
             assert key is None, "a key that was made is not found"
+
+    def check_watch(self, from_revision: int, responses: Sequence[auth_pb2.WatchKeysResponse]) -> None:
+        """Fail unless a watcher is told each change that it missed, once and in order, and how far that goes; or to resync."""
+        first, last = responses[0], responses[-1]
+        assert first.WhichOneof("event") == "checkpoint"
+        changes = [response.change for response in responses[1:-1]]
+        assert [change.revision for change in changes] == sorted({change.revision for change in changes})
+        assert all(from_revision < change.revision <= last.checkpoint.revision for change in changes)
+        assert all(change.key_id in self.ids for change in changes), "a key that nobody made has changed"
+        assert all(change.code != auth_pb2.VERDICT_CODE_UNSPECIFIED for change in changes)
+        if last.HasField("resync_required"):
+            assert not changes
+            assert last.resync_required.reason
 
     def check_permission(self, request: auth_pb2.CheckPermissionRequest, verdict: auth_pb2.Verdict) -> None:
         """Fail unless a permission is judged as the slow way does."""
@@ -102,6 +126,8 @@ def _judge(book: Book, name: str, request: Any, response: Any) -> None:
     elif name == "Check":
         assert response.HasField("ok_response") != response.HasField("denied_response")
         assert response.HasField("ok_response") == (response.status.code == 0)
+    elif name == "WatchKeys":
+        book.check_watch(request.from_revision, response)
     elif name == "DeleteKey":
         book.keys.pop(request.key_id)
     elif name == "ListKeys":
@@ -188,6 +214,15 @@ def seeds() -> dict[str, bytes]:
             ("VerifyKey", verify),
         ),
         "envoy": RPCS.program(("CreateKey", create), ("Check", envoy)),
+        "watch": RPCS.program(
+            ("WatchKeys", auth_pb2.WatchKeysRequest()),
+            ("CreateKey", create),
+            ("DisableKey", admin_pb2.DisableKeyRequest(**one, reason="away")),
+            ("WatchKeys", auth_pb2.WatchKeysRequest(from_revision=1)),
+            ("DeleteKey", admin_pb2.DeleteKeyRequest(**one, reason="cleaned up")),
+            *[("WatchKeys", auth_pb2.WatchKeysRequest(from_revision=revision)) for revision in (1, 2, 3, 100, -1)],
+            *[("WatchKeys", auth_pb2.WatchKeysRequest())] * 12,
+        ),
         "no-token": RPCS.without_token(),
         "negative-times": RPCS.program(
             ("RotateKey", admin_pb2.RotateKeyRequest(**one, expire_time={"seconds": -(2**62)}))
@@ -198,7 +233,7 @@ def seeds() -> dict[str, bytes]:
 _FIRST, _SECOND = keys_made(2)
 TARGET = Target(
     oracle="a status that the request has earned; VALID only for keys that were made and not taken back; permissions as the"
-    " slow matcher has them; responses that the client library reads",
+    " slow matcher has them; watchers are told of each change once, in order; responses that the client library reads",
     opened=opened,
     seeds=seeds,
     words=(

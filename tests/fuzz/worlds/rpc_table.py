@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 from google.protobuf.message import DecodeError
@@ -12,11 +15,13 @@ from tests.fuzz.program import Call, calls_of, program
 from tests.fuzz.worlds.grpc_call import CallContext, Ended, check_ended
 
 NO_TOKEN: Final = 0x80
+STREAM_DEADLINE_S: Final = 10.0
+AllCame = Callable[[Any, Sequence[Any]], bool]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a call: a response, or a status that the request has earned."""
+    """What came of a call: a response, or a list of those of a stream; or a status that the request has earned."""
 
     rpc: str
     request: Any
@@ -30,10 +35,12 @@ class RpcTable:
     Args:
         rows: The attribute of a world that has the servicer, the RPC's name, and the type of its request. New ones come last,
             or the corpus means something else.
+        streams: Of each RPC that streams responses: whether those that came are all that come before something happens.
     """
 
-    def __init__(self, *rows: tuple[str, str, Any]) -> None:
+    def __init__(self, *rows: tuple[str, str, Any], streams: Mapping[str, AllCame] = MappingProxyType({})) -> None:
         self._rows = rows
+        self._streams = streams
         self._places = {name: place for place, (_, name, _) in enumerate(rows)}
 
     def program(self, *calls: tuple[str, Any]) -> bytes:
@@ -58,11 +65,27 @@ class RpcTable:
             request = request_type.FromString(call.request)
         except DecodeError:
             return None
+        answering = getattr(getattr(world, servicer), name)(request, CallContext(with_token=with_token))
         try:
-            response = await getattr(getattr(world, servicer), name)(request, CallContext(with_token=with_token))
+            if name in self._streams:
+                responses = response = await _begin(answering, request, self._streams[name])
+            else:
+                response = await answering
+                responses = [response]
         except Ended as ended:
             check_ended(ended, with_token=with_token)
             return Outcome(name, request, ended=ended)
         assert with_token, f"{name} lets everybody in"
-        assert type(response).FromString(response.SerializeToString()) == response
+        assert all(type(each).FromString(each.SerializeToString()) == each for each in responses)
         return Outcome(name, request, response)
+
+
+async def _begin(stream: AsyncGenerator[Any, None], request: Any, all_came: AllCame) -> list[Any]:
+    """Return the responses that come before something happens, and end the stream."""
+    responses: list[Any] = []
+    async with asyncio.timeout(STREAM_DEADLINE_S), aclosing(stream):
+        async for response in stream:
+            responses.append(response)
+            if all_came(request, responses):
+                break
+    return responses
