@@ -15,6 +15,7 @@ from session_service.core.errors import SessionError
 from session_service.core.model import NewMessage, Page, Position, Stored, StoredMessage, Thread, weight
 from session_service.core.ports import Engine
 from session_service.core.retention import RetentionPolicy, RetentionRule
+from tests.support.protocol_client import new_name
 from tests.support.waiting import eventually
 
 DEADLINE_S = 20.0
@@ -111,6 +112,7 @@ class EngineUser:
         self.engine = engine
         self.events: list[Event] = []
         self._ids = 0
+        self._name = new_name("m")
         self._changed = asyncio.Event()
 
     async def close(self) -> None:
@@ -147,7 +149,7 @@ class EngineUser:
 
     def new_id(self) -> str:
         self._ids += 1
-        return f"m-{id(self) % 10_000}-{self._ids}"
+        return f"{self._name}-{self._ids}"
 
     def submit(self, topic: str = TOPIC, data: bytes = b"{}", **fields: Any) -> asyncio.Future[Stored]:
         """Append without waiting."""
