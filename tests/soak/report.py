@@ -42,7 +42,8 @@ class Report:
     @property
     def passed(self) -> bool:
         """Nothing lost, nothing grew, and there was something to look at."""
-        return not self.faults and not any(finding.failed for finding in self.findings) and self.confirmed > 0
+        seen = self.confirmed > 0 and any(finding.unit == "ms" for finding in self.findings)
+        return seen and not self.faults and not any(finding.failed for finding in self.findings)
 
     def as_text(self) -> str:
         return "\n".join(self._lines())
