@@ -41,8 +41,8 @@ def _explain(plan: ServicePlan, error: OSError) -> str:
     option = f"--{plan.name}-port"
     if error.errno == errno.EADDRINUSE:
         return (
-            f"port {plan.port}, for {plan.name}, is taken: end the process that listens there, or choose another port with"
-            f" {option} (0: any free one)"
+            f"port {plan.port}, for {plan.name}, is taken: end the process that listens there (or wait, if it is a connection"
+            f" to elsewhere that was given this port), or choose another port with {option} (0: any free one)"
         )
     if error.errno == errno.EACCES:
         return f"port {plan.port}, for {plan.name}, needs privileges that this user has not: choose one over 1023 with {option}"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import random
 from collections import Counter
+from collections.abc import AsyncIterator
 
 from tests.soak.traffic import KEY, Traffic
 from tests.stress.caller import Caller, Ended, Refused
@@ -41,8 +43,18 @@ class Churn:
         self._pause_s = pause_s
         self._rng = random.Random(5)
 
-    async def run(self) -> None:
-        """Go on until cancelled."""
+    @contextlib.asynccontextmanager
+    async def going_on(self) -> AsyncIterator[None]:
+        """Do it while something else is done."""
+        running = asyncio.create_task(self._run())
+        try:
+            yield
+            assert not running.done(), f"the churn ended: {running.exception()!r}"
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+    async def _run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._connections())
             tasks.create_task(self._memberships())
@@ -80,8 +92,11 @@ class Churn:
             user = f"uses-{number % VISITORS}"
             try:
                 caller = await Caller.open(self._address, key.api_key, self._traffic.workspace, user)
-                await asyncio.to_thread(end, key)
-                await self._let_go(caller)
+                try:
+                    await asyncio.to_thread(end, key)
+                    await self._let_go(caller)
+                finally:
+                    caller.drop()
             except (Refused, Ended, OSError, TimeoutError) as problem:
                 self.faults[f"a key failed: {problem!r}"] += 1
             if end != self._admin.delete:
@@ -92,9 +107,7 @@ class Churn:
         async def gone() -> bool:
             return caller.client.ended
 
-        try:
+        with contextlib.suppress(AssertionError):
             await eventually(gone, GOOD_BYE_DEADLINE_S)
-        except AssertionError:
-            caller.drop()
         if caller.client.close_code != 4000:
             self.faults[f"a key ended with {caller.client.close_code}"] += 1

@@ -1,7 +1,8 @@
 """How late messages come, by a process of its own: in the one that makes the load they would wait for that one.
 
-`python -m tests.soak.latency ADDRESS WORKSPACE` is that process. It publishes to a channel of its own, at times that are due by
-chance, so that it keeps no step with anything, and counts from when each was due. It ends with its input.
+`python -m tests.soak.latency ADDRESS WORKSPACE [ADDRESS WORKSPACE]...` is that process. At times that are due by chance, so
+that it keeps no step with anything, it publishes to a channel of its own on one of the edges, and counts from when each
+message was due. A line of input is the number of the edge, from 0, that is measured from now on. It ends with its input.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import random
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from tests.soak.traffic import KEY
 from tests.stress.caller import Caller
@@ -28,17 +31,30 @@ END_DEADLINE_S = 10.0
 LINE_BYTES = 1024 * 1024
 
 
+class Measured(NamedTuple):
+    """One message.
+
+    Args:
+        edge: Number of the edge, from 0.
+        due_s: When it was due, on the monotonic clock, which all processes of a machine share.
+        latency_s: How long after that it came.
+    """
+
+    edge: int
+    due_s: float
+    latency_s: float
+
+
 class LatencyProbe:
     """Starts the process, as a context manager, and has what it measured.
 
     Args:
-        address: Of the edge.
-        workspace: Where its channel is.
+        where: Address of each edge, and the workspace where its channel is. The first is measured.
     """
 
-    def __init__(self, address: str, workspace: str) -> None:
-        self._where = (address, workspace)
-        self._latencies_s: list[float] = []
+    def __init__(self, *where: tuple[str, str]) -> None:
+        self._where = where
+        self._measured: list[Measured] = []
         self._process: Process
         self._reading: asyncio.Task[None]
 
@@ -47,8 +63,9 @@ class LatencyProbe:
         return self._process.pid
 
     async def __aenter__(self) -> LatencyProbe:
+        arguments = [argument for pair in self._where for argument in pair]
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", __name__, *self._where, stdin=PIPE, stdout=PIPE, env=os.environ, limit=LINE_BYTES
+            sys.executable, "-m", __name__, *arguments, stdin=PIPE, stdout=PIPE, env=os.environ, limit=LINE_BYTES
         )
         self._reading = asyncio.create_task(self._read())
         return self
@@ -63,71 +80,89 @@ class LatencyProbe:
             self._process.kill()
         await self._reading
 
-    def take(self) -> list[float]:
-        """Return the latencies since the last time, in seconds; fail if the process is gone."""
+    def turn_to(self, edge: int) -> None:
+        """Measure another edge from now on."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{edge}\n".encode())
+
+    def take(self) -> list[Measured]:
+        """Return what was measured since the last time; fail if the process is gone."""
         assert self._process.returncode is None, "what measures latency is gone"
-        taken, self._latencies_s = self._latencies_s, []
+        taken, self._measured = self._measured, []
         return taken
 
     async def _read(self) -> None:
         assert self._process.stdout is not None
         async for line in self._process.stdout:
-            self._latencies_s += json.loads(line)
+            self._measured += (Measured(*one) for one in json.loads(line))
 
 
 class Pulse:
-    """Publishes, and hears it: what the process does."""
+    """Publishes, and hears it: what the process does.
 
-    def __init__(self) -> None:
-        self.channel = new_name("pulse")
-        self._due_s: dict[str, float] = {}
-        self._latencies_s: list[float] = []
+    Attributes:
+        edge: The number of the one that is measured.
+
+    Args:
+        where: As `LatencyProbe` has it.
+    """
+
+    def __init__(self, where: Sequence[tuple[str, str]]) -> None:
+        self.edge = 0
+        self._where = where
+        self._channel = new_name("pulse")
+        self._due: dict[str, tuple[int, float]] = {}
+        self._measured: list[Measured] = []
         self._rng = random.Random(9)
 
-    async def beat(self, address: str, workspace: str) -> None:
+    async def beat(self) -> None:
         """Go on until cancelled."""
-        caller = await Caller.open(address, KEY, workspace, "pulse", self._hear, channels=[self.channel])
+        callers = [
+            await Caller.open(address, KEY, workspace, "pulse", self._hear, channels=[self._channel])
+            for address, workspace in self._where
+        ]
         due_s = time.monotonic()
         for number in itertools.count():
             due_s += self._rng.expovariate(RATE)
             await asyncio.sleep(due_s - time.monotonic())
-            self._due_s[f"p-{number}"] = due_s
-            caller.publish(self.channel, "x", f"p-{number}").add_done_callback(_confirmed)
+            self._due[f"p-{number}"] = (self.edge, due_s)
+            callers[self.edge].publish(self._channel, "x", f"p-{number}").add_done_callback(_confirmed)
 
     def _hear(self, frame: ServerFrame) -> None:
-        self._latencies_s.append(time.monotonic() - self._due_s.pop(frame.id))
+        edge, due_s = self._due.pop(frame.id)
+        self._measured.append(Measured(edge, due_s, time.monotonic() - due_s))
 
     async def report(self) -> None:
         """Print what was measured, every so often; fail when a message does not come."""
         while True:
             await asyncio.sleep(REPORT_S)
-            overdue = [due_s for due_s in self._due_s.values() if due_s < time.monotonic() - OVERDUE_S]
+            overdue = [due_s for _, due_s in self._due.values() if due_s < time.monotonic() - OVERDUE_S]
             assert not overdue, f"{len(overdue)} messages did not come in {OVERDUE_S:g} s"
-            taken, self._latencies_s = self._latencies_s, []
+            taken, self._measured = self._measured, []
             sys.stdout.write(json.dumps(taken) + "\n")
             sys.stdout.flush()
+
+    async def obey(self, reader: asyncio.StreamReader) -> None:
+        """Turn to the edges that the lines of the input name, until it ends."""
+        async for line in reader:
+            self.edge = int(line)
 
 
 def _confirmed(answer: asyncio.Future[ServerFrame]) -> None:
     answer.result()  # an error is raised in the loop's handler, and its message does not come
 
 
-async def _main(address: str, workspace: str) -> None:
-    pulse = Pulse()
+async def _main(*arguments: str) -> None:
+    pulse = Pulse(list(zip(arguments[::2], arguments[1::2], strict=True)))
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    tasks = {asyncio.create_task(work) for work in (pulse.beat(address, workspace), pulse.report())}
-    tasks.add(asyncio.create_task(_until_end(reader)))
+    tasks = {asyncio.create_task(work) for work in (pulse.beat(), pulse.report(), pulse.obey(reader))}
     done, others = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
     for task in done:
         task.result()
-
-
-async def _until_end(reader: asyncio.StreamReader) -> None:
-    await reader.read()
 
 
 if __name__ == "__main__":

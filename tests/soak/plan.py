@@ -12,6 +12,8 @@ WARM_UP_SHARE: Final = 1 / 6
 SAMPLES: Final = 300
 LEAST_SAMPLE_S: Final = 1.0
 RETENTION_MESSAGES: Final = 10_000
+# As long is each of the two comparisons: of an hour 24 minutes.
+COMPARISON_SHARE: Final = 0.4
 WINDOW_S: Final = 300.0
 FILL_MARGIN_S: Final = 10.0
 
@@ -21,13 +23,13 @@ class Plan:
     """A soak.
 
     Args:
-        minutes: How long, warm-up included, calibration not.
+        minutes: How long, warm-up included; calibration and comparisons not.
         share: Of what the system can do on this machine.
         rate: Messages a second; 0: by a calibration.
         channels: That are published to.
         members: Of each channel, besides the publisher.
         churn_s: Seconds between two clients that lose their connection, two that join and leave, two keys that live and die.
-        judge_latency: Whether growing latencies are a fault: not so beside other work on the machine.
+        compare: Whether latency is compared with that of services that rested meanwhile: not beside other work on the machine.
         redis: Whether everything is kept in Redis; else in SQLite files.
     """
 
@@ -37,7 +39,7 @@ class Plan:
     channels: int = 10
     members: int = 10
     churn_s: float = 0.5
-    judge_latency: bool = True
+    compare: bool = True
     redis: bool = False
 
     @property
@@ -47,6 +49,10 @@ class Plan:
     @property
     def warm_up_s(self) -> float:
         return self.seconds * WARM_UP_SHARE
+
+    @property
+    def comparison_s(self) -> float:
+        return self.seconds * COMPARISON_SHARE
 
     @property
     def sample_s(self) -> float:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 from tests.ledger.generator import Load
+from tests.soak.comparison import Comparison
 from tests.soak.plan import Plan
 from tests.soak.samples import Series
 from tests.soak.trend import Finding
@@ -24,7 +25,8 @@ class Report:
         churn: How often each kind was done.
         faults: What must not be, by kind.
         refused: What was refused, by type of error: told, and nothing that is lost.
-        findings: Of each series.
+        findings: Of each series, and of the comparisons.
+        comparisons: With services that rested: the early ones, then the late ones; or none.
         load: Of the process that made the load.
     """
 
@@ -37,12 +39,13 @@ class Report:
     refused: Counter[str]
     findings: list[Finding]
     series: Series
+    comparisons: list[Comparison]
     load: Load
 
     @property
     def passed(self) -> bool:
         """Nothing lost, nothing grew, and there was something to look at."""
-        seen = self.confirmed > 0 and any(finding.unit == "ms" for finding in self.findings)
+        seen = self.confirmed > 0 and any("latency" in finding.name for finding in self.findings)
         return seen and not self.faults and not any(finding.failed for finding in self.findings)
 
     def as_text(self) -> str:
@@ -74,6 +77,7 @@ class Report:
                 "refused": self.refused,
                 "findings": [{**asdict(finding), "growth": finding.trend.growth} for finding in self.findings],
                 "load_cpu_per_wall": self.load.cpu_per_wall,
+                "comparisons": [asdict(comparison) for comparison in self.comparisons],
                 "series": {f"{name} ({unit})": points for (name, unit), points in self.series.values.items()},
             },
             indent=1,

@@ -6,32 +6,24 @@ import asyncio
 import contextlib
 import itertools
 import os
+import statistics
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from tests.ledger.generator import watched
-from tests.soak.churn import Churn
+from tests.soak.comparison import Comparison, compare, growth_of_ratio
 from tests.soak.latency import LatencyProbe
 from tests.soak.plan import Plan
 from tests.soak.report import Report
-from tests.soak.samples import LOAD, Sampler, findings_of
-from tests.soak.traffic import Traffic
-from tests.support.redis_server import RedisServer
-from tests.support.services import Gateway
-from tests.support.waiting import eventually
+from tests.soak.samples import Sampler, growth_of_series
+from tests.soak.site import Site, open_site
 
-COME_DEADLINE_S = 60.0
-SETTLE_DEADLINE_S = 60.0
-# More than usual: this one process reads for all clients, and a machine that gives it no time is no fault of theirs.
-OUTBOX_BYTES = 16 * 1024 * 1024
-# As services have it; fewer where these many would not come before the warm-up ends.
-RING_MESSAGES = 1024
 _SAMPLES_A_LINE = 15
 
 
-async def soak(plan: Plan, directory: Path, tell: Callable[[str], None] | None = None) -> Report:
+async def soak(plan: Plan, directory: Path, tell: Callable[[str], None]) -> Report:
     """Carry a plan out.
 
     Args:
@@ -42,110 +34,102 @@ async def soak(plan: Plan, directory: Path, tell: Callable[[str], None] | None =
     Raises:
         AssertionError: The services do not start, work or end as they should; or the clients do not come in.
     """
-    redis = RedisServer(directory / "redis", {"maxmemory-policy": "noeviction"}) if plan.redis else None
-    if redis is not None:
-        await asyncio.to_thread(redis.start)
-    gateway = Gateway(
-        directory,
-        auth={"admin-port": 0},
-        session={
-            "admin-port": 0,
-            "retention-messages": plan.retention_messages,
-            "ring-messages": min(RING_MESSAGES, plan.retention_messages),
-            "idempotency-window-s": plan.window_s,
-        },
-        edge={
-            "admin-port": 0,
-            "frames-per-second": 0,
-            "bytes-per-second": 0,
-            "max-outbox-bytes": OUTBOX_BYTES,
-        },
-        redis=None if redis is None else redis.url,
-    )
-    async with gateway:
-        report = await _run(plan, gateway, tell)
-        if redis is not None:
-            redis.stop()
-    return report
+    async with contextlib.AsyncExitStack() as stack:
+        sites = [await stack.enter_async_context(open_site(plan, directory))]
+        if plan.compare:
+            sites.append(await stack.enter_async_context(open_site(plan, directory / "rested")))
+        return await _Soak(plan, sites, tell).run()
 
 
-async def _run(plan: Plan, gateway: Gateway, tell: Callable[[str], None] | None) -> Report:
-    traffic = Traffic(gateway.edge.address, plan)
-    admin = gateway.key_admin()
-    looks = await asyncio.to_thread(lambda: admin.create(("admin:debug",)))
-    churn = Churn(traffic, gateway.edge.address, admin, plan.churn_s)
-    try:
-        await traffic.come()
-        await eventually(_nobody_behind(traffic), COME_DEADLINE_S, "all clients are members")
-        async with _in_the_background(churn):
-            capacity = None if plan.rate else await traffic.capacity(plan.fill_s)
-            rate = plan.rate or plan.share * (capacity or 0.0)
-            if tell is not None:
-                tell(f"{rate:.0f} messages a second" + (f", of {capacity:.0f} that are possible" if capacity else ""))
-            async with watched() as load, LatencyProbe(gateway.edge.address, traffic.workspace) as probe:
-                sampler = Sampler(gateway.processes, looks.api_key, {LOAD: os.getpid(), "latency probe": probe.pid})
-                async with _sampling(sampler, probe, plan, tell):
-                    await traffic.run(rate, time.monotonic() + plan.seconds)
-        await eventually(_nobody_behind(traffic), SETTLE_DEADLINE_S, "all members have everything")
+class _Soak:
+    """The sites are there.
+
+    Args:
+        plan: What to do.
+        sites: The one that works, and another if it is compared with one that rests.
+        tell: Is given lines.
+    """
+
+    def __init__(self, plan: Plan, sites: list[Site], tell: Callable[[str], None]) -> None:
+        self._plan = plan
+        self._sites = sites
+        self._worked = sites[0]
+        self._tell = tell
+
+    async def run(self) -> Report:
+        plan, worked = self._plan, self._worked
+        looks = await asyncio.to_thread(lambda: worked.admin.create(("admin:debug",)))
+        capacity, rate = await self._rate()
+        async with (
+            worked.churn.going_on(),
+            watched() as load,
+            LatencyProbe(*(site.where for site in self._sites)) as probe,
+        ):
+            began_s = time.monotonic()
+            sampler = Sampler(
+                worked.gateway.processes, looks.api_key, {"load": os.getpid(), "latency probe": probe.pid}
+            )
+            async with self._sampling(sampler, probe, began_s):
+                await worked.traffic.run(rate, began_s + plan.warm_up_s)
+            early = await self._compared(probe, rate)
+            async with self._sampling(sampler, probe, began_s):
+                await worked.traffic.run(rate, time.monotonic() + plan.seconds - plan.warm_up_s)
+            late = await self._compared(probe, rate)
+        for site in self._sites:
+            await site.settle()
+        findings = [*growth_of_series(sampler.series, plan), *growth_of_ratio(early, late)]
         return Report(
             plan=plan,
             capacity=capacity,
             rate=rate,
-            confirmed=traffic.confirmed,
-            churn=churn.done,
-            faults=Counter(traffic.faults() + churn.faults),
-            refused=traffic.refused(),
-            findings=findings_of(sampler.series, plan),
+            confirmed=worked.traffic.confirmed,
+            churn=worked.churn.done,
+            faults=sum((site.faults for site in self._sites), Counter()),
+            refused=sum((site.traffic.refused() for site in self._sites), Counter()),
+            findings=findings,
             series=sampler.series,
+            comparisons=[*early, *late],
             load=load,
         )
-    finally:
-        traffic.leave()
-        await eventually(_nobody_there(traffic), what="all connections are gone")
 
+    async def _rate(self) -> tuple[float | None, float]:
+        """Return messages a second that are possible, if that was found out, and that are to be."""
+        plan = self._plan
+        if plan.rate:
+            for site in self._sites[1:]:
+                await site.fill(plan)
+            self._tell(f"{plan.rate:.0f} messages a second")
+            return None, plan.rate
+        capacity = statistics.fmean([await site.fill(plan) for site in self._sites])
+        self._tell(f"{plan.share * capacity:.0f} messages a second, of {capacity:.0f} that are possible")
+        return capacity, plan.share * capacity
 
-def _nobody_behind(traffic: Traffic) -> Callable[[], Awaitable[bool]]:
-    async def condition() -> bool:
-        return traffic.behind == 0
+    async def _compared(self, probe: LatencyProbe, rate: float) -> list[Comparison]:
+        """Compare, if there is something to compare with."""
+        if len(self._sites) == 1:
+            return []
+        worked, rested = self._sites
+        self._tell(f"{self._plan.comparison_s / 60:.1f} minutes in turns with services that rested")
+        return await compare(worked, rested, probe, rate, self._plan.comparison_s)
 
-    return condition
+    @contextlib.asynccontextmanager
+    async def _sampling(self, sampler: Sampler, probe: LatencyProbe, began_s: float) -> AsyncIterator[None]:
+        plan = self._plan
 
+        async def sample() -> None:
+            sampler.pause()
+            probe.take()
+            for number in itertools.count(1):
+                await asyncio.sleep(plan.sample_s)
+                at_s = time.monotonic() - began_s
+                await sampler.look(at_s, [measured.latency_s for measured in probe.take()])
+                if number % _SAMPLES_A_LINE == 0:
+                    self._tell(f"minute {at_s / 60:.1f}: {sampler.series.newest}")
 
-def _nobody_there(traffic: Traffic) -> Callable[[], Awaitable[bool]]:
-    async def condition() -> bool:
-        return not traffic.connections
-
-    return condition
-
-
-@contextlib.asynccontextmanager
-async def _in_the_background(churn: Churn) -> AsyncIterator[None]:
-    running = asyncio.create_task(churn.run())
-    try:
-        yield
-        assert not running.done(), f"the churn ended: {running.exception()!r}"
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-
-
-@contextlib.asynccontextmanager
-async def _sampling(
-    sampler: Sampler, probe: LatencyProbe, plan: Plan, tell: Callable[[str], None] | None
-) -> AsyncIterator[None]:
-    async def sample() -> None:
-        began_s = time.monotonic()
-        for number in itertools.count(1):
-            await asyncio.sleep(plan.sample_s)
-            at_s = time.monotonic() - began_s
-            await sampler.look(at_s, probe.take())
-            if tell is not None and number % _SAMPLES_A_LINE == 0:
-                tell(f"{at_s / 60:.1f} of {plan.minutes:g} minutes: {sampler.series.newest}")
-
-    running = asyncio.create_task(sample())
-    try:
-        yield
-        assert not running.done(), f"the sampling ended: {running.exception()!r}"
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        running = asyncio.create_task(sample())
+        try:
+            yield
+            assert not running.done(), f"the sampling ended: {running.exception()!r}"
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)

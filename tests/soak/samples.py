@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from benchmarks.harness.cpu import cpu_s
+from tests.soak.paired import quantile
 from tests.soak.plan import ALLOWED_GROWTH, Plan
-from tests.soak.trend import Finding, TooFewSamples, trend_at_one_pace, trend_of
+from tests.soak.trend import Finding, trend_of
 from tests.stress.process_watch import MIB, open_files, resident_bytes
 from tests.support.http_client import http_async
 from tests.support.processes import ServiceProcess
@@ -17,15 +17,8 @@ from tests.support.processes import ServiceProcess
 MEMORY_FLOOR_MIB = 2.0
 FILES_FLOOR = 3.0
 TASKS_FLOOR = 3.0
-LATENCY_FLOOR_MS = 0.5
-# Processor time is only told: it says whether a latency that grows is more work, or a machine that is slower.
 CORES = "cores"
-LOAD = "load"
-
-
-def processor_of(name: str) -> str:
-    """Return the name of the series of a process's time."""
-    return f"{name} processor"
+QUANTILES = {"median": 0.5, "p99": 0.99}
 
 
 @dataclass
@@ -50,7 +43,7 @@ class Sampler:
     Args:
         processes: Each with an admin port.
         api_key: With `admin:debug`.
-        load: Other processes, of which only processor time is sampled; the one that makes the load is `LOAD`.
+        load: Other processes, of which only processor time is sampled.
     """
 
     def __init__(self, processes: Sequence[ServiceProcess], api_key: str, load: Mapping[str, int]) -> None:
@@ -60,6 +53,10 @@ class Sampler:
         self.series = Series()
         # Processor time so far, and when it was read.
         self._used: dict[int, tuple[float, float]] = {}
+
+    def pause(self) -> None:
+        """Know that it will be a while until the next look: what is used meanwhile is no part of any sample."""
+        self._used.clear()
 
     async def look(self, at_s: float, latencies_s: Sequence[float]) -> None:
         """Take a sample of everything.
@@ -77,17 +74,15 @@ class Sampler:
         for name, pid in self._load.items():
             self._look_at_processor(name, pid, at_s)
         if latencies_s:
-            ordered = sorted(latencies_s)
-            for name, share in (("median", 0.5), ("p99", 0.99)):
-                value_s = ordered[max(0, math.ceil(share * len(ordered)) - 1)]
-                self.series.add(f"latency {name}", "ms", at_s, 1000 * value_s)
+            for name, share in QUANTILES.items():
+                self.series.add(f"latency {name}", "ms", at_s, 1000 * quantile(latencies_s, share))
 
     def _look_at_processor(self, name: str, pid: int, at_s: float) -> None:
         used_s = cpu_s(pid)
         before = self._used.get(pid)
         self._used[pid] = (at_s, used_s)
         if before is not None:
-            self.series.add(processor_of(name), CORES, at_s, (used_s - before[1]) / (at_s - before[0]))
+            self.series.add(f"{name} processor", CORES, at_s, (used_s - before[1]) / (at_s - before[0]))
 
     async def _tasks(self, process: ServiceProcess) -> int:
         url = f"http://127.0.0.1:{process.facts['admin_port']}/debug/tasks?limit=1"
@@ -96,25 +91,14 @@ class Sampler:
         return int(answer.json()["total"])
 
 
-def findings_of(series: Series, plan: Plan) -> list[Finding]:
+def growth_of_series(series: Series, plan: Plan) -> list[Finding]:
     """Return what each series comes to, after the warm-up.
 
-    Latencies are told as they are, and judged by samples between which the machine was as fast (`trend_at_one_pace`), which is
-    measured by what the load costs: it is always the same. Where there are too few of such, they are judged as they are.
+    Latency and processor time are only told: both go with the machine, which is not always as fast (`comparison.py` judges).
     """
-    floors = {"MiB": MEMORY_FLOOR_MIB, "files": FILES_FLOOR, "tasks": TASKS_FLOOR, "ms": LATENCY_FLOOR_MS, CORES: 0.0}
-    paces = dict(series.values.get((processor_of(LOAD), CORES), ()))
+    floors = {"MiB": MEMORY_FLOOR_MIB, "files": FILES_FLOOR, "tasks": TASKS_FLOOR, "ms": 0.0, CORES: 0.0}
     findings = []
     for (name, unit), points in series.values.items():
-        judged = [point for point in points if point[0] >= plan.warm_up_s]
-        plain = Finding(name, unit, trend_of(judged), ALLOWED_GROWTH, floors[unit], judged=unit != CORES)
-        if unit == "ms":
-            try:
-                at_one_pace = replace(plain, name=f"{name} at one pace", trend=trend_at_one_pace(judged, paces))
-            except TooFewSamples:
-                findings.append(replace(plain, judged=plan.judge_latency))
-            else:
-                findings += [replace(plain, judged=False), replace(at_one_pace, judged=plan.judge_latency)]
-        else:
-            findings.append(plain)
+        trend = trend_of([point for point in points if point[0] >= plan.warm_up_s])
+        findings.append(Finding(name, unit, trend, ALLOWED_GROWTH, floors[unit], judged=unit not in ("ms", CORES)))
     return findings

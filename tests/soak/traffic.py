@@ -22,7 +22,8 @@ CALIBRATION_S = 20.0
 WINDOW = 100
 # More than may ever be under way at a rate that the system can do.
 MOST_UNDER_WAY = 10_000
-TICK_S = 0.01
+# The shorter, the less comes at once.
+TICK_S = 0.002
 
 
 class Publisher:

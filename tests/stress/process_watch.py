@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.support.http_client import http, http_async
 from tests.support.processes import ServiceProcess
+from tests.support.waiting import eventually
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 MIB = 1024 * 1024
@@ -55,6 +56,17 @@ async def is_ready(edge: ServiceProcess) -> bool:
         return (await http_async("GET", f"http://{edge.address}/ready")).status == 200
     except OSError:
         return False
+
+
+async def canaries_came_back(edge: ServiceProcess, count: int) -> None:
+    """Return when so many more canaries have come back; the edge must be ready all the time."""
+    begun = await counted(edge, "tidewire_edge_canary_seconds_count")
+
+    async def passed() -> bool:
+        assert await is_ready(edge)
+        return await counted(edge, "tidewire_edge_canary_seconds_count") >= begun + count
+
+    await eventually(passed, what="canaries come back")
 
 
 def reason_of(edge: ServiceProcess) -> str:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.stress.process_watch import counted, is_ready
+from tests.stress.process_watch import canaries_came_back, counted
 from tests.support.fake_time import FakeTime
 from tests.support.protocol_client import Clients, ProtocolClient, new_name
 from tests.support.services import Gateway
@@ -86,17 +86,6 @@ def away_s(frame: dict[str, object], offset_s: int) -> float:
     return (told - datetime.now(UTC)).total_seconds() - offset_s
 
 
-async def some_heartbeats(gateway: Gateway) -> None:
-    """Return when a canary has come back that was sent after two heartbeats; the edge must be ready all the time."""
-    begun = await counted(gateway.edge, "tidewire_edge_canary_seconds_count")
-
-    async def passed() -> bool:
-        assert await is_ready(gateway.edge)
-        return await counted(gateway.edge, "tidewire_edge_canary_seconds_count") >= begun + CANARIES
-
-    await eventually(passed, what="canaries come back")
-
-
 @pytest.mark.parametrize("jump_s", [HOUR_S, -HOUR_S, 400 * DAY_S, -400 * DAY_S], ids=["hour", "-hour", "year", "-year"])
 async def test_connections_and_delivery_notice_nothing(
     gateway: Gateway, clients: Clients, clock: FakeTime, jump_s: int
@@ -107,7 +96,7 @@ async def test_connections_and_delivery_notice_nothing(
     offsets = [(await one.publish(channel, "before"))["data"]["offset"]]
     for offset_s in (jump_s, 0):
         await set_clock(gateway, clock, offset_s)
-        await some_heartbeats(gateway)
+        await canaries_came_back(gateway.edge, CANARIES)
         confirmed = await one.publish(channel, offset_s)
         offsets.append(confirmed["data"]["offset"])
         heard = await two.take("chat_message", content=offset_s)
@@ -183,7 +172,7 @@ async def test_retention_goes_by_the_clock(gateway: Gateway, clients: Clients, c
 
     for offset_s in (-2 * RETENTION_AGE_S, RETENTION_AGE_S // 2, 0):
         await set_clock(gateway, clock, offset_s)
-        await some_heartbeats(gateway)  # longer than the pause between two looks at what is too old
+        await canaries_came_back(gateway.edge, CANARIES)  # longer than the pause between two looks at what is too old
         assert await kept() == ([1, 2, 3, 4], None)
     await set_clock(gateway, clock, 2 * RETENTION_AGE_S)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stress.process_watch import counted, is_ready
+from tests.stress.process_watch import canaries_came_back, counted
 from tests.support.fake_time import FakeTime
 from tests.support.protocol_client import Clients, ProtocolClient, new_name
 from tests.support.redis_server import RedisServer
@@ -63,17 +63,6 @@ async def edge_goes_by(client: ProtocolClient, offset_s: int) -> None:
     await eventually(taken_over, what="the edge goes by the new time")
 
 
-async def some_canaries(gateway: Gateway) -> None:
-    """Return when some more canaries have come back; the edge must be ready all the time."""
-    begun = await counted(gateway.edge, "tidewire_edge_canary_seconds_count")
-
-    async def passed() -> bool:
-        assert await is_ready(gateway.edge)
-        return await counted(gateway.edge, "tidewire_edge_canary_seconds_count") >= begun + CANARIES
-
-    await eventually(passed, what="canaries come back")
-
-
 @pytest.mark.parametrize("jump_s", [YEAR_S, -YEAR_S], ids=["year", "-year"])
 async def test_what_lasts_goes_by_redis(gateway: Gateway, clock: FakeTime, jump_s: int) -> None:
     """Messages, their times, the window of an id, leases and presence are what they would be with clocks that are right."""
@@ -84,7 +73,7 @@ async def test_what_lasts_goes_by_redis(gateway: Gateway, clock: FakeTime, jump_
         for offset_s in (jump_s, 0):
             clock.set(offset_s)
             await edge_goes_by(one, offset_s)
-            await some_canaries(gateway)
+            await canaries_came_back(gateway.edge, CANARIES)
             assert (await one.publish(channel, "m", id="same"))["data"]["offset"] == 1, "the window is not over"
             offsets.append((await one.publish(channel, offset_s))["data"]["offset"])
             heard = await two.take("chat_message", content=offset_s)

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from tests.soak.trend import Finding, TooFewSamples, Trend, joined, trend_at_one_pace, trend_of
+from tests.soak.trend import Finding, TooFewSamples, Trend, joined, trend_of
 
 
 def samples(count: int, slope: float, noise: float, seed: int = 1) -> list[tuple[float, float]]:
@@ -42,29 +42,6 @@ def test_too_few_samples() -> None:
         trend_of(samples(7, 0.0, 1.0))
 
 
-def on_a_machine_that_slows_down(growth: float, seed: int) -> tuple[list[tuple[float, float]], dict[float, float]]:
-    """Return latencies that grow and depend on a pace that wanders, and ends a tenth slower than it began; and the paces."""
-    rng = random.Random(seed)
-    paces = {float(n): (1 + 0.1 * n / 250) * rng.uniform(0.9, 1.1) for n in range(250)}
-    return [(at, 20 * pace**5 * (1 + growth * at / 250) * rng.uniform(0.9, 1.1)) for at, pace in paces.items()], paces
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_a_machine_that_slows_down_is_no_growth_at_one_pace_and_work_that_grows_is(seed: int) -> None:
-    points, paces = on_a_machine_that_slows_down(0.0, seed)
-    assert trend_of(points).growth > 0.2
-    assert abs(trend_at_one_pace(points, paces).growth) < 0.05
-    points, paces = on_a_machine_that_slows_down(0.15, seed)
-    assert trend_at_one_pace(points, paces).growth == pytest.approx(0.15, abs=0.05)
-
-
-def test_a_machine_that_is_never_as_fast_again() -> None:
-    with pytest.raises(TooFewSamples, match="0 pairs"):
-        trend_at_one_pace([(float(n), 1.0) for n in range(100)], {float(n): 1.05**n for n in range(100)})
-    with pytest.raises(TooFewSamples, match="0 pairs"):
-        trend_at_one_pace([(float(n), 1.0) for n in range(100)], {})
-
-
 def test_neighbours_are_put_together() -> None:
     assert joined([(0, 1), (1, 9), (2, 2), (3, 5)], 3) == [(1, 2), (3, 5)]
 
@@ -85,3 +62,20 @@ def test_what_is_a_fault(trend: Trend, judged: bool, grows: bool, failed: bool) 
     assert (finding.grows, finding.failed) == (grows, failed)
     assert str(finding).startswith("edge memory: ")
     assert ("GROWS" in str(finding)) == failed
+
+
+@pytest.mark.parametrize(
+    ("last", "likely", "verdict"),
+    [
+        (1.02, (0.00, 0.04), "steady"),
+        (1.02, (-0.03, 0.07), "not seen to grow"),
+        (1.08, (-0.03, 0.19), "not seen to grow"),
+        (1.08, (0.03, 0.13), "GROWS"),
+        (1.03, (0.01, 0.06), "not seen to grow"),
+        (0.90, (-0.15, -0.05), "steady"),
+    ],
+)
+def test_what_is_only_likely(last: float, likely: tuple[float, float], verdict: str) -> None:
+    finding = Finding("latency", "times", Trend(1.0, last), allowed=0.05, floor=0.0, judged=True, likely=likely)
+    assert str(finding).endswith(f" at 95 %), {verdict}")
+    assert finding.failed == (verdict == "GROWS")

@@ -1,0 +1,108 @@
+"""Services that worked all the time beside others that rested: how late messages come under the same load, in turns."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from tests.soak.latency import LatencyProbe, Measured
+from tests.soak.paired import Growth, Pair, growth_of
+from tests.soak.plan import ALLOWED_GROWTH
+from tests.soak.samples import QUANTILES
+from tests.soak.site import Site
+from tests.soak.trend import Finding, Trend
+from tests.support.waiting import eventually
+
+# Near to what a machine can do a latency is most of all what the queues make of the machine. At half of that load it is steady.
+SHARES = (0.5, 1.0)
+# How long each has the load; the first part of it, until it is as it is under load, is not looked at.
+MOMENT_S = 2.0
+NOT_LOOKED_AT_S = 0.3
+REPORT_DEADLINE_S = 30.0
+
+
+@dataclass
+class Comparison:
+    """What came of it at one load; of each pair the services that worked are the first.
+
+    Attributes:
+        share: Of the load that they worked at.
+        latencies_s: Seconds, of each pair of moments.
+        cpu_s: Processor time of the services, seconds, of each pair.
+    """
+
+    share: float
+    latencies_s: list[Pair] = field(default_factory=list)
+    cpu_s: list[tuple[float, float]] = field(default_factory=list)
+
+
+async def compare(worked: Site, rested: Site, probe: LatencyProbe, rate: float, seconds: float) -> list[Comparison]:
+    """Have both work in turns, and return what came of it at each load of `SHARES`.
+
+    Args:
+        worked: The first edge of the probe; its churn goes on already.
+        rested: The second one.
+        probe: Measures.
+        rate: Messages a second, of which the one whose turn it is gets a share.
+        seconds: How long, together.
+    """
+    sites, comparisons, began_s = (worked, rested), [Comparison(share) for share in SHARES], []
+    probe.take()
+    async with rested.churn.going_on():
+        end_s = time.monotonic() + seconds
+        for comparison in itertools.cycle(comparisons):
+            if comparison is comparisons[0] and time.monotonic() >= end_s:
+                break
+            used_s = []
+            for edge, site in enumerate(sites):
+                probe.turn_to(edge)
+                began_s.append(time.monotonic())
+                before_s = site.cpu_s
+                await site.traffic.run(comparison.share * rate, began_s[-1] + MOMENT_S)
+                used_s.append(site.cpu_s - before_s)
+            comparison.cpu_s.append((used_s[0], used_s[1]))
+        measured = await _rest_of(probe, len(sites))
+    for number, (first_s, second_s) in enumerate(zip(began_s[::2], began_s[1::2], strict=True)):
+        pair = (_in_moment(measured, 0, first_s), _in_moment(measured, 1, second_s))
+        comparisons[number % len(comparisons)].latencies_s.append(pair)
+    return comparisons
+
+
+async def _rest_of(probe: LatencyProbe, edges: int) -> list[Measured]:
+    """Wait for everything that is measured of each edge up to now: messages of a channel come in order."""
+    measured: list[Measured] = []
+    for edge in reversed(range(edges)):
+        probe.turn_to(edge)
+        turned_s = time.monotonic()
+
+        async def newer(edge: int = edge, turned_s: float = turned_s) -> bool:
+            measured.extend(probe.take())
+            return any(one.edge == edge and one.due_s > turned_s for one in measured)
+
+        await eventually(newer, REPORT_DEADLINE_S, "what was measured last")
+    return measured
+
+
+def _in_moment(measured: Sequence[Measured], edge: int, began_s: float) -> list[float]:
+    first_s, last_s = began_s + NOT_LOOKED_AT_S, began_s + MOMENT_S
+    return [one.latency_s for one in measured if one.edge == edge and first_s <= one.due_s < last_s]
+
+
+def growth_of_ratio(early: Sequence[Comparison], late: Sequence[Comparison]) -> Iterator[Finding]:
+    """Yield how the ratio of those that worked to those that rested changed; processor time is only told."""
+    for then, now in zip(early, late, strict=True):
+        at = f"at {then.share:.0%} of the load, of services that rested"
+        for name, share in QUANTILES.items():
+            yield _finding(f"latency {name} {at}", growth_of(then.latencies_s, now.latencies_s, share), judged=True)
+        yield _finding(f"processor time {at}", growth_of(_pairs(then.cpu_s), _pairs(now.cpu_s), 0.5), judged=False)
+
+
+def _pairs(values: Sequence[tuple[float, float]]) -> list[Pair]:
+    return [([one], [other]) for one, other in values]
+
+
+def _finding(name: str, growth: Growth, *, judged: bool) -> Finding:
+    trend, likely = Trend(growth.early, growth.late), (growth.low, growth.high)
+    return Finding(name, "times", trend, ALLOWED_GROWTH, floor=0.0, judged=judged, likely=likely)
