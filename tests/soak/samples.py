@@ -18,7 +18,7 @@ MEMORY_FLOOR_MIB = 2.0
 FILES_FLOOR = 3.0
 TASKS_FLOOR = 3.0
 CORES = "cores"
-QUANTILES = {"median": 0.5, "p99": 0.99}
+QUANTILES = {"median": 0.5, "p90": 0.9, "p99": 0.99}
 
 
 @dataclass
