@@ -5,6 +5,7 @@ A soak of an hour at 70 % of what the machine can do is `python -m tests.soak`.
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -12,8 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.soak.comparison import SHARES
+from tests.soak.latency import RATE as RATE_OF_PROBE
 from tests.soak.plan import Plan
 from tests.soak.run import soak
+from tests.soak.samples import QUANTILES
 from tests.support.processes import ROOT
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -40,6 +44,25 @@ async def test_nothing_grows(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert len(told) > 1
     assert all("ws_edge memory" in line for line in told[1:])
     assert report.passed
+
+
+@pytest.mark.timeout(180)
+async def test_services_that_rested_have_the_same_load_for_comparison(tmp_path: Path) -> None:
+    plan = Plan(minutes=0.25, rate=RATE, channels=2, members=2)
+    report = await soak(plan, tmp_path, lambda _: None)
+    assert report.faults == {}, report.as_text()
+    assert [comparison.share for comparison in report.comparisons] == [*SHARES, *SHARES], "early and late"
+    for comparison in report.comparisons:
+        assert len(comparison.latencies_s) == len(comparison.cpu_s) >= 1
+        for latencies_s in itertools.chain.from_iterable(comparison.latencies_s):
+            assert len(latencies_s) > RATE_OF_PROBE / 2, (
+                "each moment was measured, of those that work and those that rest"
+            )
+            assert min(latencies_s) > 0
+        assert min(itertools.chain.from_iterable(comparison.cpu_s)) > 0
+    compared = [finding for finding in report.findings if finding.likely is not None]
+    assert len(compared) == len(SHARES) * (len(QUANTILES) + 1), report.as_text()
+    assert all(("latency" in finding.name) == finding.judged for finding in compared)
 
 
 def test_wrong_use() -> None:
