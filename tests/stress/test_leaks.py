@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.soak.comparison import SHARES
+from tests.soak.comparison import PARTS
 from tests.soak.latency import RATE as RATE_OF_PROBE
 from tests.soak.plan import Plan
 from tests.soak.run import soak
@@ -51,7 +51,7 @@ async def test_services_that_rested_have_the_same_load_for_comparison(tmp_path: 
     plan = Plan(minutes=0.25, rate=RATE, channels=2, members=2)
     report = await soak(plan, tmp_path, lambda _: None)
     assert report.faults == {}, report.as_text()
-    assert [comparison.share for comparison in report.comparisons] == [*SHARES, *SHARES], "early and late"
+    assert [comparison.share for comparison in report.comparisons] == [*PARTS, *PARTS], "early and late"
     for comparison in report.comparisons:
         assert len(comparison.latencies_s) == len(comparison.cpu_s) >= 1
         for latencies_s in itertools.chain.from_iterable(comparison.latencies_s):
@@ -61,7 +61,7 @@ async def test_services_that_rested_have_the_same_load_for_comparison(tmp_path: 
             assert min(latencies_s) > 0
         assert min(itertools.chain.from_iterable(comparison.cpu_s)) > 0
     compared = [finding for finding in report.findings if finding.likely is not None]
-    assert len(compared) == len(SHARES) * (len(QUANTILES) + 1), report.as_text()
+    assert len(compared) == len(PARTS) * (len(QUANTILES) + 1), report.as_text()
     assert all(("latency" in finding.name) == finding.judged for finding in compared)
 
 
