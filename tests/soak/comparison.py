@@ -16,8 +16,8 @@ from tests.soak.trend import Finding, Trend
 from tests.support.waiting import eventually
 
 # Near to what a machine can do a latency is most of all what the queues make of the machine. At half of that load it is
-# steadier, and has more of the time.
-PARTS = {0.5: 2 / 3, 1.0: 1 / 3}
+# steadier, and has most of the time.
+PARTS = {0.5: 3 / 4, 1.0: 1 / 4}
 # How long each has the load; the first part of it, until it is as it is under load, is not looked at.
 MOMENT_S = 2.0
 NOT_LOOKED_AT_S = 0.3
