@@ -34,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
         "--minutes",
         type=float,
         default=60.0,
-        help="warm-up included; comparisons take four fifths more; at least 1; default: 60",
+        help="warm-up included, comparisons not; at least 1; default: 60",
     )
     made.add_argument(
         "--share", type=float, default=0.7, help="of what the system can do, by a calibration; default: 0.7"
@@ -45,7 +45,10 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--churn", type=float, default=0.5, help="seconds between two of each kind; default: 0.5")
     made.add_argument("--store", choices=("sqlite", "redis"), default="sqlite")
     made.add_argument(
-        "--no-comparison", action="store_true", help="only tell of latency: other work is done on the machine"
+        "--comparison",
+        type=float,
+        default=0.4,
+        help="length of each of two comparisons, as a share of the minutes; 0: only tell of latency; default: 0.4",
     )
     made.add_argument("--directory", type=Path, help="for state and logs, which are kept; default: one that is removed")
     made.add_argument("--json", type=Path, metavar="FILE", help="write the whole report there, with all samples")
@@ -62,6 +65,8 @@ def plan_of(options: argparse.Namespace) -> Plan:
         raise ValueError(f"--minutes: at least {LEAST_MINUTES:g}")
     if not 0 < options.share <= 1:
         raise ValueError("--share: more than 0, at most 1")
+    if not 0 <= options.comparison <= 1:
+        raise ValueError("--comparison: 0 to 1")
     if options.rate < 0 or min(options.channels, options.members) < 1 or options.churn <= 0:
         raise ValueError("--rate, --channels, --members, --churn: no negative numbers, at least one of each")
     if options.store == "redis" and shutil.which("redis-server") is None:
@@ -73,7 +78,7 @@ def plan_of(options: argparse.Namespace) -> Plan:
         channels=options.channels,
         members=options.members,
         churn_s=options.churn,
-        compare=not options.no_comparison,
+        comparison=options.comparison,
         redis=options.store == "redis",
     )
 

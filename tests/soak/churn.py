@@ -7,8 +7,9 @@ import contextlib
 import itertools
 import random
 from collections import Counter
-from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 
+from tests.soak.beside import beside
 from tests.soak.traffic import KEY, Traffic
 from tests.stress.caller import Caller, Ended, Refused
 from tests.support.key_admin import KeyAdmin
@@ -43,16 +44,9 @@ class Churn:
         self._pause_s = pause_s
         self._rng = random.Random(5)
 
-    @contextlib.asynccontextmanager
-    async def going_on(self) -> AsyncIterator[None]:
+    def going_on(self) -> AbstractAsyncContextManager[None]:
         """Do it while something else is done."""
-        running = asyncio.create_task(self._run())
-        try:
-            yield
-            assert not running.done(), f"the churn ended: {running.exception()!r}"
-        finally:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
+        return beside(self._run(), "the churn")
 
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as tasks:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -40,16 +41,14 @@ class Comparison:
 
 
 @dataclass
-class _Moment:
+class Moment:
     """Services had the load.
 
     Attributes:
-        edge: Number of the edge, by the probe.
         began_s: When, on the monotonic clock.
         cpu_s: Processor time of the services, seconds.
     """
 
-    edge: int
     began_s: float
     cpu_s: float
 
@@ -70,11 +69,12 @@ async def compare(worked: Site, rested: Site, probe: LatencyProbe, rate: float, 
             share: await _in_turns((worked, rested), probe, share * rate, part * seconds)
             for share, part in PARTS.items()
         }
-        measured = await _rest_of(probe, 2)
+        measured = sorted(await _rest_of(probe, 2), key=_due_s)
+    of_worked, of_rested = ([one for one in measured if one.edge == edge] for edge in (0, 1))
     return [
         Comparison(
             share,
-            [(_in_moment(measured, one), _in_moment(measured, other)) for one, other in pairs],
+            [(in_moment(of_worked, one), in_moment(of_rested, other)) for one, other in pairs],
             [(one.cpu_s, other.cpu_s) for one, other in pairs],
         )
         for share, pairs in moments.items()
@@ -83,7 +83,7 @@ async def compare(worked: Site, rested: Site, probe: LatencyProbe, rate: float, 
 
 async def _in_turns(
     sites: tuple[Site, Site], probe: LatencyProbe, rate: float, seconds: float
-) -> list[tuple[_Moment, _Moment]]:
+) -> list[tuple[Moment, Moment]]:
     """Return pairs of moments. Each site is the first of every second pair: what a moment leaves behind, it leaves to both."""
     pairs, end_s = [], time.monotonic() + seconds
     for first in itertools.cycle((0, 1)):
@@ -94,11 +94,11 @@ async def _in_turns(
     return pairs
 
 
-async def _moment(site: Site, edge: int, probe: LatencyProbe, rate: float) -> _Moment:
+async def _moment(site: Site, edge: int, probe: LatencyProbe, rate: float) -> Moment:
     probe.turn_to(edge)
     began_s, before_s = time.monotonic(), site.cpu_s
     await site.traffic.run(rate, began_s + MOMENT_S)
-    return _Moment(edge, began_s, site.cpu_s - before_s)
+    return Moment(began_s, site.cpu_s - before_s)
 
 
 async def _rest_of(probe: LatencyProbe, edges: int) -> list[Measured]:
@@ -116,9 +116,19 @@ async def _rest_of(probe: LatencyProbe, edges: int) -> list[Measured]:
     return measured
 
 
-def _in_moment(measured: Sequence[Measured], moment: _Moment) -> list[float]:
-    first_s, last_s = moment.began_s + NOT_LOOKED_AT_S, moment.began_s + MOMENT_S
-    return [one.latency_s for one in measured if one.edge == moment.edge and first_s <= one.due_s < last_s]
+def in_moment(measured: Sequence[Measured], moment: Moment) -> list[float]:
+    """Return the latencies of a moment, in seconds: all of its edge, but for the first part of it.
+
+    Args:
+        measured: Of its edge, by when they were due. There are many, of many moments: they are looked for by halving.
+        moment: What is looked for.
+    """
+    first, last = (bisect_left(measured, moment.began_s + at_s, key=_due_s) for at_s in (NOT_LOOKED_AT_S, MOMENT_S))
+    return [one.latency_s for one in measured[first:last]]
+
+
+def _due_s(one: Measured) -> float:
+    return one.due_s
 
 
 def growth_of_ratio(early: Sequence[Comparison], late: Sequence[Comparison]) -> Iterator[Finding]:

@@ -12,8 +12,6 @@ WARM_UP_SHARE: Final = 1 / 6
 SAMPLES: Final = 300
 LEAST_SAMPLE_S: Final = 1.0
 RETENTION_MESSAGES: Final = 10_000
-# As long is each of the two comparisons: of an hour 24 minutes.
-COMPARISON_SHARE: Final = 0.4
 WINDOW_S: Final = 300.0
 FILL_MARGIN_S: Final = 10.0
 
@@ -29,7 +27,8 @@ class Plan:
         channels: That are published to.
         members: Of each channel, besides the publisher.
         churn_s: Seconds between two clients that lose their connection, two that join and leave, two keys that live and die.
-        compare: Whether latency is compared with that of services that rested meanwhile: not beside other work on the machine.
+        comparison: As long is each of the two comparisons of latency with that of services that rested meanwhile, as a share of
+            the minutes; 0: there are none, as beside other work on the machine.
         redis: Whether everything is kept in Redis; else in SQLite files.
     """
 
@@ -39,7 +38,7 @@ class Plan:
     channels: int = 10
     members: int = 10
     churn_s: float = 0.5
-    compare: bool = True
+    comparison: float = 0.4
     redis: bool = False
 
     @property
@@ -52,7 +51,7 @@ class Plan:
 
     @property
     def comparison_s(self) -> float:
-        return self.seconds * COMPARISON_SHARE
+        return self.seconds * self.comparison
 
     @property
     def sample_s(self) -> float:

@@ -9,10 +9,11 @@ import os
 import statistics
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.ledger.generator import watched
+from tests.soak.beside import beside
 from tests.soak.comparison import Comparison, compare, growth_of_ratio
 from tests.soak.latency import LatencyProbe
 from tests.soak.plan import Plan
@@ -36,7 +37,7 @@ async def soak(plan: Plan, directory: Path, tell: Callable[[str], None]) -> Repo
     """
     async with contextlib.AsyncExitStack() as stack:
         sites = [await stack.enter_async_context(open_site(plan, directory))]
-        if plan.compare:
+        if plan.comparison:
             sites.append(await stack.enter_async_context(open_site(plan, directory / "rested")))
         return await _Soak(plan, sites, tell).run()
 
@@ -69,15 +70,18 @@ class _Soak:
             sampler = Sampler(
                 worked.gateway.processes, looks.api_key, {"load": os.getpid(), "latency probe": probe.pid}
             )
-            async with self._sampling(sampler, probe, began_s):
+            async with beside(self._sample(sampler, probe, began_s), "the sampling"):
                 await worked.traffic.run(rate, began_s + plan.warm_up_s)
             early = await self._compared(probe, rate)
-            async with self._sampling(sampler, probe, began_s):
+            async with beside(self._sample(sampler, probe, began_s), "the sampling"):
                 await worked.traffic.run(rate, time.monotonic() + plan.seconds - plan.warm_up_s)
             late = await self._compared(probe, rate)
         for site in self._sites:
             await site.settle()
-        findings = [*growth_of_series(sampler.series, plan), *growth_of_ratio(early, late)]
+        # In a thread: it takes a while, in which all clients must go on answering.
+        findings = await asyncio.to_thread(
+            lambda: [*growth_of_series(sampler.series, plan), *growth_of_ratio(early, late)]
+        )
         return Report(
             plan=plan,
             capacity=capacity,
@@ -112,24 +116,13 @@ class _Soak:
         self._tell(f"{self._plan.comparison_s / 60:.1f} minutes in turns with services that rested")
         return await compare(worked, rested, probe, rate, self._plan.comparison_s)
 
-    @contextlib.asynccontextmanager
-    async def _sampling(self, sampler: Sampler, probe: LatencyProbe, began_s: float) -> AsyncIterator[None]:
-        plan = self._plan
-
-        async def sample() -> None:
-            sampler.pause()
-            probe.take()
-            for number in itertools.count(1):
-                await asyncio.sleep(plan.sample_s)
-                at_s = time.monotonic() - began_s
-                await sampler.look(at_s, [measured.latency_s for measured in probe.take()])
-                if number % _SAMPLES_A_LINE == 0:
-                    self._tell(f"minute {at_s / 60:.1f}: {sampler.series.newest}")
-
-        running = asyncio.create_task(sample())
-        try:
-            yield
-            assert not running.done(), f"the sampling ended: {running.exception()!r}"
-        finally:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
+    async def _sample(self, sampler: Sampler, probe: LatencyProbe, began_s: float) -> None:
+        """Look at the services every so often, for ever."""
+        sampler.pause()
+        probe.take()
+        for number in itertools.count(1):
+            await asyncio.sleep(self._plan.sample_s)
+            at_s = time.monotonic() - began_s
+            await sampler.look(at_s, [measured.latency_s for measured in probe.take()])
+            if number % _SAMPLES_A_LINE == 0:
+                self._tell(f"minute {at_s / 60:.1f}: {sampler.series.newest}")

@@ -83,10 +83,7 @@ async def open_site(plan: Plan, directory: Path) -> AsyncIterator[Site]:
         AssertionError: The services do not start, work or end as they should; or the clients do not come in, or go.
     """
     await asyncio.to_thread(directory.mkdir, parents=True, exist_ok=True)
-    redis = RedisServer(directory / "redis", {"maxmemory-policy": "noeviction"}) if plan.redis else None
-    if redis is not None:
-        await asyncio.to_thread(redis.start)
-    async with _gateway(plan, directory, None if redis is None else redis.url) as gateway:
+    async with _store(plan, directory) as redis, _gateway(plan, directory, redis) as gateway:
         traffic, admin = Traffic(gateway.edge.address, plan), gateway.key_admin()
         try:
             await traffic.come()
@@ -95,8 +92,20 @@ async def open_site(plan: Plan, directory: Path) -> AsyncIterator[Site]:
         finally:
             traffic.leave()
             await eventually(_nobody_there(traffic), what="all connections are gone")
-    if redis is not None:
-        redis.stop()
+
+
+@contextlib.asynccontextmanager
+async def _store(plan: Plan, directory: Path) -> AsyncIterator[str | None]:
+    """Start Redis, if that is planned, and give its URL."""
+    if not plan.redis:
+        yield None
+        return
+    redis = RedisServer(directory / "redis", {"maxmemory-policy": "noeviction"})
+    await asyncio.to_thread(redis.start)
+    try:
+        yield redis.url
+    finally:
+        await asyncio.to_thread(redis.stop)
 
 
 def _gateway(plan: Plan, directory: Path, redis: str | None) -> Gateway:

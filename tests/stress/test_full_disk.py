@@ -117,7 +117,7 @@ async def test_messages_on_a_full_disk(gateway: Gateway, disk: SmallDisk) -> Non
         assert await writer.publish() is None
     disk.fill()
     await is_refused_in_words(gateway, writer)
-    with pytest.raises(Refused, match="unavailable|timeout"):  # its inbox is new, and cannot be stored
+    with pytest.raises(Refused, match=r"unavailable|timeout"):  # its inbox is new, and cannot be stored
         await Caller.open(gateway.edge.address, KEY, workspace, new_name("late"))
     answer = await writer.caller.ask("history", {"channel": writer.channel}, until="history")
     assert {m["id"]: m["offset"] for m in answer.data["messages"]} == writer.confirmed

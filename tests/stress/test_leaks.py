@@ -30,7 +30,7 @@ RATE = 40.0
 
 @pytest.mark.timeout(60 * MINUTES + 180)
 async def test_nothing_grows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    plan = Plan(MINUTES, rate=RATE, channels=5, members=4, churn_s=0.5, compare=False)
+    plan = Plan(MINUTES, rate=RATE, channels=5, members=4, churn_s=0.5, comparison=0.0)
     told: list[str] = []
     report = await soak(plan, tmp_path, told.append)
     with capsys.disabled():
