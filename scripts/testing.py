@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -77,7 +77,7 @@ def run_tests(suite: str, arguments: Sequence[str]) -> int:
         junit = Path(folder) / "junit.xml"
         code = _pytest(suite, junit, arguments)
         covered = _coverage(Path(folder) / "coverage.json", demand)
-        _say(_counts(junit))
+        _say(_outcome(junit))
     return code or (DONE if covered else FAILED)
 
 
@@ -114,11 +114,23 @@ def _coverage(report: Path, demand: Demand) -> bool:
     return verdict.enough
 
 
-def _counts(junit: Path) -> str:
-    """Return how many tests came out how."""
+def _outcome(junit: Path) -> str:
+    """Return how many tests came out how, and by name those that did not pass: who sees only the end learns which."""
     if not junit.exists():
         return "tests: none were run"
-    suites = ElementTree.parse(junit).getroot().iter("testsuite")  # noqa: S314 - written by our own pytest
+    report = ElementTree.parse(junit).getroot()  # noqa: S314 - written by our own pytest
+    return "\n".join([_counts(report), *_not_passed(report)])
+
+
+def _not_passed(report: ElementTree.Element) -> Iterator[str]:
+    for case in report.iter("testcase"):
+        for fault in (found for found in case if found.tag in ("failure", "error")):
+            first_line = fault.get("message", "").partition("\n")[0]
+            yield f"{fault.tag}: {case.get('classname')}.{case.get('name')}: {first_line}"
+
+
+def _counts(report: ElementTree.Element) -> str:
+    suites = report.iter("testsuite")
     total = {"tests": 0, "failures": 0, "errors": 0, "skipped": 0}
     took_s = 0.0
     for suite in suites:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -15,9 +18,11 @@ from session_service.adapters.engine_sqlite.file import migrate, open_writer
 from session_service.adapters.engine_sqlite.group import Group
 from session_service.adapters.engine_sqlite.ops import Append, WriterSettings
 from session_service.adapters.engine_sqlite.trim import Trimmer
+from session_service.adapters.engine_sqlite.writer import Writer
 from session_service.core.model import NewMessage
 from session_service.core.retention import RetentionPolicy, RetentionRule
 from tests.conformance.engine_bench import ManualClock
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 
@@ -35,24 +40,22 @@ class Trimmed:
     def __init__(self, db: sqlite3.Connection) -> None:
         self.clock = ManualClock()
         self._db = db
-        self._settings = WriterSettings(
-            RetentionPolicy(RetentionRule(KEPT, 1e6, 2**30)),
-            now_s=self.clock.now,
-            monotonic_s=self.clock.monotonic,
-            new_epoch=lambda: "e",
-        )
+        self._settings = settings_of(self.clock)
         self.trimmer = Trimmer(self._settings)
         self._numbers = itertools.count()
 
-    def store(self, count: int) -> None:
+    def store(self, count: int, topic: str = TOPIC) -> None:
         """Store messages, in one group."""
-        messages = (NewMessage(TOPIC, "chat_message", str(number), "c", b"{}", "") for number in self._numbers)
         group = Group(self._db, self._settings, {})
-        group.run([Append(message, lambda _: None, 0.0) for message in itertools.islice(messages, count)])
+        group.run([append_of(topic, str(number)) for number in itertools.islice(self._numbers, count)])
 
     def step(self) -> int:
         """Look at the channel; return how many rows were deleted."""
         self.trimmer.wrote(TOPIC)
+        return self.step_of_an_idle_store()
+
+    def step_of_an_idle_store(self) -> int:
+        """Look at what is to be looked at by itself; return how many rows were deleted."""
         return self.trimmer.step(self._db, Group(self._db, self._settings, {}))
 
     def work_of_a_step(self) -> int:
@@ -72,6 +75,21 @@ class Trimmed:
     @property
     def rows(self) -> int:
         return int(self._db.execute("SELECT count(*) FROM messages").fetchone()[0])
+
+
+def settings_of(clock: ManualClock) -> WriterSettings:
+    """Return settings by which a channel keeps ten messages."""
+    return WriterSettings(
+        RetentionPolicy(RetentionRule(KEPT, 1e6, 2**30)),
+        now_s=clock.now,
+        monotonic_s=clock.monotonic,
+        new_epoch=lambda: "e",
+    )
+
+
+def append_of(topic: str, message_id: str) -> Append:
+    """Return what stores one message."""
+    return Append(NewMessage(topic, "chat_message", message_id, "c", b"{}", ""), lambda _: None, 0.0)
 
 
 @pytest.fixture
@@ -111,3 +129,32 @@ def test_a_channel_that_has_more_to_delete_than_goes_into_a_step_is_trimmed_soon
         store.clock.pass_s(0.05 + 1e-6)
         assert store.trimmer.due == (deleted[-1] == 500)
     assert deleted == [500, 500, 190]
+
+
+def test_a_channel_that_has_more_to_delete_comes_before_many_that_were_not_written_to(store: Trimmed) -> None:
+    for number in range(100):
+        store.store(1, f"d/w/quiet-{number}")
+    store.store(1_200)
+    store.clock.pass_s(301.0)
+    assert [store.step(), store.step_of_an_idle_store(), store.step_of_an_idle_store()] == [500, 500, 190]
+
+
+async def test_a_store_to_which_nothing_is_written_any_more_is_trimmed_as_one_to_which_is(tmp_path: Path) -> None:
+    """A hundred steps: at one a second, as often as an idle writer looks when there is nothing to do, that would be 100 s."""
+    clock = ManualClock()
+    settings = replace(settings_of(clock), monotonic_s=time.monotonic, trim_rows=10, trim_interval_s=0.05)
+    path = tmp_path / "session.db"
+    writer = Writer(path, settings, lambda *_: None)
+    await asyncio.to_thread(writer.start)
+    try:
+        writer.submit([append_of(TOPIC, str(number)) for number in range(1_000 + KEPT)])
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as reader:
+            await eventually(lambda: _has_rows(reader, 1_000 + KEPT), 10.0, "all is stored")
+            clock.pass_s(301.0)
+            await eventually(lambda: _has_rows(reader, KEPT), 20.0, "all that is to go has gone")
+    finally:
+        assert await asyncio.to_thread(writer.stop, 10.0)
+
+
+async def _has_rows(db: sqlite3.Connection, count: int) -> bool:
+    return bool(db.execute("SELECT count(*) = ? FROM messages", (count,)).fetchone()[0])

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from tests.soak.latency import LatencyProbe, Measured
 from tests.soak.paired import Growth, Pair, growth_of
-from tests.soak.plan import ALLOWED_GROWTH
+from tests.soak.plan import ALLOWED_GROWTH, Plan
 from tests.soak.samples import QUANTILES
 from tests.soak.site import Site
 from tests.soak.trend import Finding, Trend
@@ -53,20 +53,24 @@ class Moment:
     cpu_s: float
 
 
-async def compare(worked: Site, rested: Site, probe: LatencyProbe, rate: float, seconds: float) -> list[Comparison]:
+async def compare(worked: Site, rested: Site, probe: LatencyProbe, rate: float, plan: Plan) -> list[Comparison]:
     """Have both work in turns, and return what came of it at each load of `PARTS`.
+
+    It begins when both hold as much, and have as much to trim: what came before is trimmed during turns that are not looked at.
 
     Args:
         worked: The first edge of the probe; its churn goes on already.
         rested: The second one.
         probe: Measures.
         rate: Messages a second, of which the one whose turn it is gets a share.
-        seconds: How long, together.
+        plan: How long, together, and how long until both are alike.
     """
-    probe.take()
+    sites = worked, rested
     async with rested.churn.going_on():
+        await _in_turns(sites, probe, min(PARTS) * rate, plan.steady_s)
+        probe.take()
         moments = {
-            share: await _in_turns((worked, rested), probe, share * rate, part * seconds)
+            share: await _in_turns(sites, probe, share * rate, part * plan.comparison_s)
             for share, part in PARTS.items()
         }
         measured = sorted(await _rest_of(probe, 2), key=_due_s)

@@ -12,8 +12,8 @@ WARM_UP_SHARE: Final = 1 / 6
 SAMPLES: Final = 300
 LEAST_SAMPLE_S: Final = 1.0
 RETENTION_MESSAGES: Final = 10_000
-WINDOW_S: Final = 300.0
-FILL_MARGIN_S: Final = 10.0
+WINDOW_S: Final = 60.0
+WINDOW_MARGIN_S: Final = 10.0
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,6 @@ class Plan:
         return min(WINDOW_S, self.warm_up_s / 3)
 
     @property
-    def fill_s(self) -> float:
-        """After so many seconds as fast as it can, the store holds as much as it ever will."""
-        return self.window_s + FILL_MARGIN_S
+    def steady_s(self) -> float:
+        """After so many seconds of a load the store holds what it will hold of that, and nothing of what was before."""
+        return self.window_s + WINDOW_MARGIN_S

@@ -113,8 +113,9 @@ class _Soak:
         if len(self._sites) == 1:
             return []
         worked, rested = self._sites
-        self._tell(f"{self._plan.comparison_s / 60:.1f} minutes in turns with services that rested")
-        return await compare(worked, rested, probe, rate, self._plan.comparison_s)
+        minutes = (self._plan.steady_s + self._plan.comparison_s) / 60
+        self._tell(f"{minutes:.1f} minutes in turns with services that rested")
+        return await compare(worked, rested, probe, rate, self._plan)
 
     async def _sample(self, sampler: Sampler, probe: LatencyProbe, began_s: float) -> None:
         """Look at the services every so often, for ever."""

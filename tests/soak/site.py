@@ -57,8 +57,8 @@ class Site:
         """Have the store hold as much as it ever will, with churn; return messages a second: all it can, or as planned."""
         async with self.churn.going_on():
             if not plan.rate:
-                return await self.traffic.capacity(plan.fill_s)
-            await self.traffic.run(plan.rate, time.monotonic() + plan.fill_s)
+                return await self.traffic.capacity(plan.steady_s)
+            await self.traffic.run(plan.rate, time.monotonic() + plan.steady_s)
         return plan.rate
 
     async def settle(self) -> None:

@@ -100,15 +100,15 @@ class Traffic:
             await publisher.come(self._address, self.workspace)
         self.herd.come()
 
-    async def capacity(self, fill_s: float) -> float:
+    async def capacity(self, steady_s: float) -> float:
         """Return how many messages a second are confirmed when each publisher waits for nothing but confirmations.
 
         Args:
-            fill_s: Seconds until the store holds as much as it ever will: what is trimmed from then on costs too.
+            steady_s: Seconds until the store holds as much as it ever will: what is trimmed from then on costs too.
         """
-        end_s = time.monotonic() + fill_s + CALIBRATION_S
+        end_s = time.monotonic() + steady_s + CALIBRATION_S
         running = asyncio.gather(*(publisher.closed_loop(end_s) for publisher in self.publishers))
-        await asyncio.sleep(fill_s)
+        await asyncio.sleep(steady_s)
         before, began_s = self.confirmed, time.monotonic()
         await running
         return (self.confirmed - before) / (time.monotonic() - began_s)

@@ -15,6 +15,8 @@ from session_service.adapters.engine_sqlite.ops import WriterSettings
 
 # Part of the usual time to the next step, when a channel had more to delete than goes into one.
 _PAUSE_WHEN_BEHIND: Final = 0.2
+# Between two steps of a store to which nothing is written, and where the last step deleted all that was to go.
+_IDLE_S: Final = 1.0
 _OF_A_CHANNEL: Final = 'FROM messages INDEXED BY messages_by_offset WHERE channel_id = ? AND "offset" <= ?'
 _OLDEST: Final = f'SELECT time_ms {_OF_A_CHANNEL} ORDER BY "offset" LIMIT 1'
 _LAST_TO_GO: Final = (
@@ -25,7 +27,7 @@ _THREADS_TO_GO: Final = f"SELECT thread, count(*) {_OF_A_CHANNEL} AND thread IS 
 
 
 class Trimmer:
-    """Looks at channels that were written to, and in turn at all others.
+    """Looks at channels that were written to or have more to delete, and in turn at all others.
 
     Args:
         settings: Rules and sizes of steps.
@@ -35,7 +37,8 @@ class Trimmer:
         self._settings = settings
         self._written: dict[str, None] = {}
         self._cursor = 0
-        self._next_s = settings.monotonic_s() + settings.trim_interval_s
+        self._pause_s = settings.trim_interval_s
+        self._next_s = settings.monotonic_s() + self._pause_s
 
     def wrote(self, topic: str) -> None:
         """Note that a channel was written to."""
@@ -46,17 +49,23 @@ class Trimmer:
         """It is time for a step."""
         return self._settings.monotonic_s() >= self._next_s
 
+    @property
+    def idle_s(self) -> float:
+        """Seconds for which there is nothing to do if nothing is written: few while there is more to delete."""
+        return self._pause_s if self._pause_s < self._settings.trim_interval_s else _IDLE_S
+
     def step(self, db: sqlite3.Connection, group: Group) -> int:
         """Look at a few channels inside the group's transaction; return how many rows were deleted."""
         topics = list(islice(self._written, self._settings.trim_channels))
         for topic in topics:
             del self._written[topic]
         topics += self._in_turn(db, self._settings.trim_channels - len(topics))
-        deleted = [self._trim(db, group.channel(topic)) for topic in dict.fromkeys(topics)]
-        behind = any(count == self._settings.trim_rows for count in deleted)
-        pause_s = self._settings.trim_interval_s * (_PAUSE_WHEN_BEHIND if behind else 1)
-        self._next_s = self._settings.monotonic_s() + pause_s
-        return sum(deleted)
+        deleted = {topic: self._trim(db, group.channel(topic)) for topic in dict.fromkeys(topics)}
+        behind = [topic for topic, count in deleted.items() if count == self._settings.trim_rows]
+        self._written.update(dict.fromkeys(behind))
+        self._pause_s = self._settings.trim_interval_s * (_PAUSE_WHEN_BEHIND if behind else 1)
+        self._next_s = self._settings.monotonic_s() + self._pause_s
+        return sum(deleted.values())
 
     def _in_turn(self, db: sqlite3.Connection, count: int) -> list[str]:
         rows = db.execute(

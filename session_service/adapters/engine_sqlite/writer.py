@@ -18,7 +18,6 @@ from session_service.core.errors import EngineTimeout, EngineUnavailable, Intern
 
 log = get_logger("session_service.engine_sqlite")
 
-IDLE_S: Final = 1.0
 _IO_ERROR: Final = 10
 """SQLITE_IOERR: after it, at a commit, nobody knows what is on the disk."""
 
@@ -88,7 +87,7 @@ class Writer:
     def _next_group(self) -> list[Op] | None:
         with self._condition:
             if not self._gathered and not self._stopping:
-                self._condition.wait(IDLE_S)
+                self._condition.wait(self._trimmer.idle_s)
             if not self._gathered and self._stopping:
                 return None
             ops, self._gathered = self._gathered, []

@@ -30,9 +30,25 @@ def test_tests_that_are_named_replace_the_suite(arguments: list[str], names_test
 
 def test_counts_are_those_of_pytest(tmp_path: Path) -> None:
     junit = tmp_path / "junit.xml"
-    assert testing._counts(junit) == "tests: none were run"
+    assert testing._outcome(junit) == "tests: none were run"
     junit.write_text(JUNIT)
-    assert testing._counts(junit) == "tests: 9 passed, 1 failed, 2 errors, 3 skipped in 5 s"
+    assert testing._outcome(junit) == "tests: 9 passed, 1 failed, 2 errors, 3 skipped in 5 s"
+
+
+def test_what_did_not_pass_is_told_by_name(tmp_path: Path) -> None:
+    junit = tmp_path / "junit.xml"
+    junit.write_text(
+        '<testsuites><testsuite tests="3" failures="1" errors="1" skipped="0" time="1">'
+        '<testcase classname="tests.a" name="test_good"/>'
+        '<testcase classname="tests.a" name="test_bad[1]"><failure message="assert 1 == 2&#10; + where">it</failure></testcase>'
+        '<testcase classname="tests.b" name="test_no_start"><error message="failed on setup">it</error></testcase>'
+        "</testsuite></testsuites>"
+    )
+    assert testing._outcome(junit).splitlines() == [
+        "tests: 1 passed, 1 failed, 1 errors, 0 skipped in 1 s",
+        "failure: tests.a.test_bad[1]: assert 1 == 2",
+        "error: tests.b.test_no_start: failed on setup",
+    ]
 
 
 def test_several_processes_share_a_suite_and_one_runs_what_was_chosen(
