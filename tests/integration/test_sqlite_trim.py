@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +28,7 @@ pytestmark = pytest.mark.integration
 
 TOPIC: Final = "d/w/room"
 KEPT: Final = 10
+TO_GO: Final = 1_000
 
 
 class Trimmed:
@@ -92,6 +93,26 @@ def append_of(topic: str, message_id: str) -> Append:
     return Append(NewMessage(topic, "chat_message", message_id, "c", b"{}", ""), lambda _: None, 0.0)
 
 
+class Written:
+    """A store with its thread. It deletes in a hundred steps what is in it beyond what is kept."""
+
+    def __init__(self, path: Path) -> None:
+        self.clock = ManualClock()
+        settings = replace(
+            settings_of(self.clock), monotonic_s=time.monotonic, trim_rows=TO_GO // 100, trim_interval_s=0.05
+        )
+        self.writer = Writer(path, settings, lambda *_: None)
+        self.db = sqlite3.connect(path, isolation_level=None)
+
+    async def has_rows(self, count: int) -> bool:
+        """There are so many messages."""
+        return bool(self.db.execute("SELECT count(*) = ? FROM messages", (count,)).fetchone()[0])
+
+    async def is_idle(self) -> bool:
+        """The thread waits for a second, unless something is written."""
+        return self.writer._trimmer.idle_s == 1.0
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Trimmed]:
     with closing(open_writer(tmp_path / "session.db", 0)) as db:
@@ -139,22 +160,33 @@ def test_a_channel_that_has_more_to_delete_comes_before_many_that_were_not_writt
     assert [store.step(), store.step_of_an_idle_store(), store.step_of_an_idle_store()] == [500, 500, 190]
 
 
-async def test_a_store_to_which_nothing_is_written_any_more_is_trimmed_as_one_to_which_is(tmp_path: Path) -> None:
+@pytest.fixture
+async def written(tmp_path: Path) -> AsyncIterator[Written]:
+    store = Written(tmp_path / "session.db")
+    await asyncio.to_thread(store.writer.start)
+    with closing(store.db):
+        try:
+            store.writer.submit([append_of(TOPIC, str(number)) for number in range(TO_GO + KEPT)])
+            await eventually(lambda: store.has_rows(TO_GO + KEPT), 10.0, "all is stored")
+            yield store
+        finally:
+            assert await asyncio.to_thread(store.writer.stop, 10.0)
+
+
+async def test_a_store_to_which_nothing_is_written_any_more_is_trimmed_as_one_to_which_is(written: Written) -> None:
     """A hundred steps: at one a second, as often as an idle writer looks when there is nothing to do, that would be 100 s."""
-    clock = ManualClock()
-    settings = replace(settings_of(clock), monotonic_s=time.monotonic, trim_rows=10, trim_interval_s=0.05)
-    path = tmp_path / "session.db"
-    writer = Writer(path, settings, lambda *_: None)
-    await asyncio.to_thread(writer.start)
-    try:
-        writer.submit([append_of(TOPIC, str(number)) for number in range(1_000 + KEPT)])
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as reader:
-            await eventually(lambda: _has_rows(reader, 1_000 + KEPT), 10.0, "all is stored")
-            clock.pass_s(301.0)
-            await eventually(lambda: _has_rows(reader, KEPT), 20.0, "all that is to go has gone")
-    finally:
-        assert await asyncio.to_thread(writer.stop, 10.0)
+    written.clock.pass_s(301.0)
+    await eventually(lambda: written.has_rows(KEPT), 20.0, "all that is to go has gone")
 
 
-async def _has_rows(db: sqlite3.Connection, count: int) -> bool:
-    return bool(db.execute("SELECT count(*) = ? FROM messages", (count,)).fetchone()[0])
+async def test_a_store_that_fails_is_not_tried_as_often_as_one_that_is_behind(written: Written) -> None:
+    half = TO_GO // 2
+    written.db.execute(
+        'CREATE TRIGGER no_more BEFORE DELETE ON messages WHEN OLD."offset" > '
+        f"{half} BEGIN SELECT RAISE(ABORT, 'fails on purpose'); END"
+    )
+    written.clock.pass_s(301.0)
+    await eventually(lambda: written.has_rows(TO_GO + KEPT - half), 20.0, "half of it has gone")
+    await eventually(written.is_idle, 10.0, "the writer waits as if there was nothing to delete")
+    written.db.execute("DROP TRIGGER no_more")
+    await eventually(lambda: written.has_rows(KEPT), 20.0, "the rest has gone")

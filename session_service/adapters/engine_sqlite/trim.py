@@ -37,8 +37,7 @@ class Trimmer:
         self._settings = settings
         self._written: dict[str, None] = {}
         self._cursor = 0
-        self._pause_s = settings.trim_interval_s
-        self._next_s = settings.monotonic_s() + self._pause_s
+        self.put_off()
 
     def wrote(self, topic: str) -> None:
         """Note that a channel was written to."""
@@ -63,9 +62,16 @@ class Trimmer:
         deleted = {topic: self._trim(db, group.channel(topic)) for topic in dict.fromkeys(topics)}
         behind = [topic for topic, count in deleted.items() if count == self._settings.trim_rows]
         self._written.update(dict.fromkeys(behind))
-        self._pause_s = self._settings.trim_interval_s * (_PAUSE_WHEN_BEHIND if behind else 1)
-        self._next_s = self._settings.monotonic_s() + self._pause_s
+        self._pause(_PAUSE_WHEN_BEHIND if behind else 1)
         return sum(deleted.values())
+
+    def put_off(self) -> None:
+        """Wait as long as when nothing is to be deleted: the last step came to nothing, as on a full disk."""
+        self._pause(1)
+
+    def _pause(self, share: float) -> None:
+        self._pause_s = share * self._settings.trim_interval_s
+        self._next_s = self._settings.monotonic_s() + self._pause_s
 
     def _in_turn(self, db: sqlite3.Connection, count: int) -> list[str]:
         rows = db.execute(

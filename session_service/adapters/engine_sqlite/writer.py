@@ -126,6 +126,7 @@ class Writer:
         """Undo the group, forget what it touched, and say what callers may know."""
         for topic in group.touched if group is not None else ():
             self._channels.pop(topic, None)
+        self._trimmer.put_off()
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         unknown = committing and code == _IO_ERROR
         try:
