@@ -9,7 +9,7 @@ import os
 import statistics
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.ledger.generator import watched
@@ -72,10 +72,10 @@ class _Soak:
             )
             async with beside(self._sample(sampler, probe, began_s), "the sampling"):
                 await worked.traffic.run(rate, began_s + plan.warm_up_s)
-            early = await self._compared(probe, rate)
+            early = await self._compared(probe)
             async with beside(self._sample(sampler, probe, began_s), "the sampling"):
                 await worked.traffic.run(rate, time.monotonic() + plan.seconds - plan.warm_up_s)
-            late = await self._compared(probe, rate)
+            late = await self._compared(probe)
         for site in self._sites:
             await site.settle()
         # In a thread: it takes a while, in which all clients must go on answering.
@@ -97,25 +97,30 @@ class _Soak:
         )
 
     async def _rate(self) -> tuple[float | None, float]:
-        """Return messages a second that are possible, if that was found out, and that are to be."""
+        """Fill the stores; return messages a second that are possible, if that was found out, and that are to be."""
         plan = self._plan
         if plan.rate:
             for site in self._sites[1:]:
                 await site.fill(plan)
             self._tell(f"{plan.rate:.0f} messages a second")
             return None, plan.rate
-        capacity = statistics.fmean([await site.fill(plan) for site in self._sites])
-        self._tell(f"{plan.share * capacity:.0f} messages a second, of {capacity:.0f} that are possible")
-        return capacity, plan.share * capacity
+        return await self._share_of(self._sites)
 
-    async def _compared(self, probe: LatencyProbe, rate: float) -> list[Comparison]:
-        """Compare, if there is something to compare with."""
+    async def _share_of(self, sites: Sequence[Site]) -> tuple[float, float]:
+        """Return messages a second that are possible by now, and the share of them that is to be."""
+        capacity = statistics.fmean([await site.fill(self._plan) for site in sites])
+        rate = self._plan.share * capacity
+        self._tell(f"{rate:.0f} messages a second, of {capacity:.0f} that are possible")
+        return capacity, rate
+
+    async def _compared(self, probe: LatencyProbe) -> list[Comparison]:
+        """Compare, if there is something to compare with: at the share of what is possible by now to services that rested."""
         if len(self._sites) == 1:
             return []
-        worked, rested = self._sites
-        minutes = (self._plan.steady_s + self._plan.comparison_s) / 60
-        self._tell(f"{minutes:.1f} minutes in turns with services that rested")
-        return await compare(worked, rested, probe, rate, self._plan)
+        plan, (worked, rested) = self._plan, self._sites
+        rate = plan.rate or (await self._share_of([rested]))[1]
+        self._tell(f"{(plan.steady_s + plan.comparison_s) / 60:.1f} minutes in turns with services that rested")
+        return await compare(worked, rested, probe, rate, plan)
 
     async def _sample(self, sampler: Sampler, probe: LatencyProbe, began_s: float) -> None:
         """Look at the services every so often, for ever."""
