@@ -6,11 +6,11 @@ import asyncio
 import itertools
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import pytest
 
@@ -94,7 +94,7 @@ def append_of(topic: str, message_id: str) -> Append:
 
 
 class Written:
-    """A store with its thread. It deletes in a hundred steps what is in it beyond what is kept.
+    """A store with its thread, as a context manager. It deletes in a hundred steps what is in it beyond what is kept.
 
     Args:
         path: The file.
@@ -110,10 +110,16 @@ class Written:
         self.writer = Writer(path, settings, lambda _, outcomes, __: self.outcomes.extend(outcomes))
         self.db = sqlite3.connect(path, isolation_level=None)
 
-    async def fill(self) -> None:
-        """Store everything."""
+    async def __aenter__(self) -> Self:
+        """Start, and store everything."""
+        await asyncio.to_thread(self.writer.start)
         self.writer.submit([append_of(TOPIC, str(number)) for number in range(TO_GO + KEPT)])
         await eventually(lambda: self.has_rows(TO_GO + KEPT), 10.0, "all is stored")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.db.close()
+        assert await asyncio.to_thread(self.writer.stop, 10.0)
 
     async def has_rows(self, count: int) -> bool:
         """There are so many messages."""
@@ -184,36 +190,19 @@ def test_a_channel_that_has_more_to_delete_comes_before_many_that_were_not_writt
     assert [store.step(), store.step_of_an_idle_store(), store.step_of_an_idle_store()] == [500, 500, 190]
 
 
-@pytest.fixture
-async def written(tmp_path: Path) -> AsyncIterator[Written]:
-    store = Written(tmp_path / "session.db")
-    await asyncio.to_thread(store.writer.start)
-    with closing(store.db):
-        try:
-            await store.fill()
-            yield store
-        finally:
-            assert await asyncio.to_thread(store.writer.stop, 10.0)
-
-
-async def test_a_store_to_which_nothing_is_written_any_more_is_trimmed_as_one_to_which_is(written: Written) -> None:
+async def test_a_store_to_which_nothing_is_written_any_more_is_trimmed_as_one_to_which_is(tmp_path: Path) -> None:
     """A hundred steps: at one a second, as often as an idle writer looks when there is nothing to do, that would be 100 s."""
-    written.clock.pass_s(301.0)
-    await eventually(lambda: written.has_rows(KEPT), 20.0, "all that is to go has gone")
+    async with Written(tmp_path / "session.db") as store:
+        store.clock.pass_s(301.0)
+        await eventually(lambda: store.has_rows(KEPT), 20.0, "all that is to go has gone")
 
 
 async def test_a_step_that_failed_is_not_tried_again_with_the_next_message(tmp_path: Path) -> None:
-    store = Written(tmp_path / "session.db", by_hand=True)
-    await asyncio.to_thread(store.writer.start)
-    with closing(store.db):
-        try:
-            await store.fill()
-            store.db.execute("CREATE TRIGGER no BEFORE DELETE ON messages BEGIN SELECT RAISE(ABORT, 'on purpose'); END")
-            looked = store.clock.looks
-            store.clock.pass_s(301.0)
-            await eventually(lambda: store.clock.was_looked_at(looked), 10.0, "a step is tried")
-            store.writer.submit([append_of(TOPIC, "next")])
-            await eventually(lambda: store.has_rows(TO_GO + KEPT + 1), 10.0, "the next message is stored")
-        finally:
-            assert await asyncio.to_thread(store.writer.stop, 10.0)
+    async with Written(tmp_path / "session.db", by_hand=True) as store:
+        store.db.execute("CREATE TRIGGER no BEFORE DELETE ON messages BEGIN SELECT RAISE(ABORT, 'on purpose'); END")
+        looked = store.clock.looks
+        store.clock.pass_s(301.0)
+        await eventually(lambda: store.clock.was_looked_at(looked), 10.0, "a step is tried")
+        store.writer.submit([append_of(TOPIC, "next")])
+        await eventually(lambda: store.has_rows(TO_GO + KEPT + 1), 10.0, "the next message is stored")
     assert [outcome.fault for outcome in store.outcomes if outcome.fault] == []
