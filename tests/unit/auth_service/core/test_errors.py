@@ -47,3 +47,9 @@ def test_errors_carry_what_they_are_about() -> None:
     } == {"k1"}
     gone = errors.RevisionGoneError(7, "gone")
     assert (gone.revision, str(gone)) == (7, "revision 7: gone")
+
+
+def test_a_store_that_is_full_says_how_many_keys_it_may_hold_and_what_to_do() -> None:
+    error = errors.too_many_keys(1_000)
+    assert isinstance(error, errors.LimitExceededError)
+    assert str(error) == "the store holds 1000 keys, as many as it may: delete some, or raise max_keys"
