@@ -35,6 +35,8 @@ _INSUFFICIENT: Final = frozenset({VerdictCode.FORBIDDEN, VerdictCode.INSUFFICIEN
 # What stays as it is in a header: printable ASCII but the space and `%`. Everything else is percent-encoded UTF-8.
 _PLAIN: Final = "!\"#$&'()*+,/:;<=>?@[\\]^`{|}"
 _MS_PER_S: Final = 1000
+# Of names that are not known, in characters: the names there are, and slips of the pen, are shorter, secrets are longer.
+_LONGEST_SHOWN: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +191,8 @@ def once_each(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def shown(name: str) -> str:
-    """Return a name that somebody sent, fit for a message: short and printable."""
-    return ascii(name[:64])[1:-1]
+    """Return a name that somebody sent, fit for a message; of a long one, which may be a key, only how long it is."""
+    return ascii(name)[1:-1] if len(name) <= _LONGEST_SHOWN else f"a name of {len(name)} characters"
 
 
 def _whole_seconds(milliseconds: int) -> str:

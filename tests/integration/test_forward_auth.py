@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from auth_service.core.key_format import SECRET_CHARS
 from tests.support.auth_client import AuthClient
 from tests.support.http_auth import UNKNOWN_KEY, HttpAuth
 from tests.support.redis_server import RedisServer
@@ -171,6 +172,16 @@ async def test_a_question_that_cannot_be_meant_is_400_and_names_the_parameter(
     assert (answer.status, answer.code) == (400, "INVALID_FIELD")
     assert answer.json["error"]["metadata"] == {"field": field}
     assert answer.json["error"]["message"].startswith(f"{field}: ")
+
+
+async def test_a_key_in_the_place_of_a_parameter_is_not_told(auth: HttpAuth, client: AuthClient) -> None:
+    _, text = await client.create()
+    secret = text.rpartition("_")[2][:SECRET_CHARS]
+    for query in (f"?{text}action=join", f"?{text}&{text}", f"?{secret}"):
+        answer = await auth.forward_auth(text, query)
+        assert (answer.status, answer.code) == (400, "INVALID_FIELD")
+        assert "a name of " in answer.json["error"]["metadata"]["field"]
+        assert secret not in str(answer)
 
 
 # Who asks.

@@ -213,7 +213,8 @@ def check(outcomes: list[Outcome], beside: Outcome, watch: Watch, recovered_s: f
         assert outcome.sent == outcome.answered, f"each frame has its answer: {text}"
         assert outcome.unsafe == 0, "with an id, a message is always safe to repeat"
         assert outcome.hurried == 0, "each is told when to come again"
-        assert outcome.confirmed, text
+    # It goes on storing. To whom that falls is not promised: with no limit of a connection's rate, who comes first is taken.
+    assert sum(len(outcome.confirmed) for outcome in outcomes) > QUEUE, text
     assert recovered_s < RECOVERED_WITHIN_S, text
     assert watch.looks > FLOOD_S / LOOK_S, f"it answered meanwhile: {text}"
     assert watch.silent_reasons == 0, text

@@ -167,7 +167,8 @@ def test_what_is_asked_becomes_a_use() -> None:
         ({"action": "jump", "channel": "x"}, "action"),
         ({"action": "join"}, "channel"),
         ({"domain": "no spaces"}, "domain"),
-        ({"a\r\nb" + "c" * 99: ""}, "a\\r\\nb" + "c" * 60),
+        ({"a\r\nb" + "c" * 16: ""}, "a\\r\\nb" + "c" * 16),
+        ({"c" * 21: ""}, "a name of 21 characters"),
     ],
 )
 def test_what_would_not_be_checked_is_refused(asked: dict[str, str], field: str) -> None:
