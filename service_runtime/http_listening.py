@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from aiohttp import http_exceptions, web
 
-from service_runtime.listening import PortTakenError
+from service_runtime.accepting import Acceptor, bound
 
 KEEPALIVE_S: Final = 75.0
-# Connections that may wait to be accepted.
-BACKLOG: Final = 4096
 _UNREADABLE: Final = "Bad Request: what was sent cannot be read as HTTP/1.1"
 _REASONS: Final = (
     (http_exceptions.LineTooLong, "Bad Request: the first line, or a header, is too long"),
@@ -57,49 +56,61 @@ class HttpHandler(web.RequestHandler):
         return super().handle_error(request, status, exc, message)
 
 
-class _Site(web.BaseSite):
-    """As `web.TCPSite`, with a reader of requests of our own."""
+Reader = Callable[[socket.socket, str], Awaitable[HttpHandler | None]]
+"""Is given a connection and the address of its peer; returns who reads the requests; None: it is not wanted."""
 
-    __slots__ = ("_host", "_make_handler", "_port", "_shared")
+
+class _Site(web.BaseSite):
+    """As `web.TCPSite`, with readers of requests of our own.
+
+    Args:
+        runner: Of the application.
+        listening: Bound and listening.
+        reader: Chooses who reads.
+        tls: For HTTPS; None: plain text.
+    """
+
+    __slots__ = ("_acceptors", "_reader")
 
     def __init__(
-        self,
-        runner: web.AppRunner,
-        host: str,
-        port: int,
-        make_handler: Callable[[], HttpHandler],
-        *,
-        tls: ssl.SSLContext | None,
-        shared: bool,
+        self, runner: web.AppRunner, listening: list[socket.socket], reader: Reader, tls: ssl.SSLContext | None
     ) -> None:
-        super().__init__(runner, ssl_context=tls, backlog=BACKLOG)
-        self._host = host
-        self._port = port
-        self._make_handler = make_handler
-        self._shared = shared
+        super().__init__(runner, ssl_context=tls)
+        self._acceptors = [Acceptor(one, self._take) for one in listening]
+        self._reader = reader
 
     @property
     def name(self) -> str:
         """For people."""
-        return f"tcp://{self._host}:{self._port}"
+        host, port = self._acceptors[0].address
+        return f"tcp://{host}:{port}"
 
     async def start(self) -> None:
-        """Listen."""
+        """Begin to accept."""
         await super().start()
-        self._server = await asyncio.get_running_loop().create_server(
-            self._make_handler,
-            self._host,
-            self._port,
-            ssl=self._ssl_context,
-            backlog=self._backlog,
-            reuse_port=self._shared or None,
-        )
-        self._port = self._server.sockets[0].getsockname()[1]
+        for acceptor in self._acceptors:
+            acceptor.start()
 
-    @property
-    def port(self) -> int:
-        """Where it listens."""
-        return self._port
+    async def stop(self) -> None:
+        """Accept nothing more; connections that were accepted go on."""
+        for acceptor in self._acceptors:
+            await acceptor.stop()
+        await super().stop()
+
+    async def _take(self, connection: socket.socket, peer: str) -> None:
+        handed_over = False
+        try:
+            handler = await self._reader(connection, peer)
+            if handler is not None:
+                await asyncio.get_running_loop().connect_accepted_socket(
+                    lambda: handler, connection, ssl=self._ssl_context
+                )
+                handed_over = True
+        except OSError:  # the peer is gone, or speaks no TLS
+            pass
+        finally:
+            if not handed_over:
+                connection.close()
 
 
 async def listen(
@@ -129,18 +140,39 @@ async def listen(
     Raises:
         PortTakenError: It cannot listen there.
     """
-    server = runner.server
-    assert server is not None, "the runner is set up"
-    site = _Site(
-        runner,
-        host,
-        port,
-        lambda: HttpHandler(server, logger, keepalive_s),
-        tls=tls,
-        shared=shared,
-    )
-    try:
-        await site.start()
-    except OSError:
-        raise PortTakenError(host, port) from None
-    return site.port
+    server = server_of(runner)
+
+    async def reader(_connection: socket.socket, _peer: str) -> HttpHandler:
+        return HttpHandler(server, logger, keepalive_s)
+
+    return await listen_with(reader, runner, host, port, tls=tls, shared=shared)
+
+
+async def listen_with(
+    reader: Reader, runner: web.AppRunner, host: str, port: int, *, tls: ssl.SSLContext | None, shared: bool
+) -> int:
+    """Listen for connections, of each of which is decided who reads its requests; for the rest see `listen`.
+
+    Args:
+        reader: Decides, before TLS.
+        runner: Of the application, set up.
+        host: On which address.
+        port: Where; 0: any free port.
+        tls: Of the port; None: plain text.
+        shared: Other processes listen on the port too.
+
+    Returns:
+        The port.
+
+    Raises:
+        PortTakenError: It cannot listen there.
+    """
+    listening = await bound(host, port, shared=shared)
+    await _Site(runner, listening, reader, tls).start()
+    return int(listening[0].getsockname()[1])
+
+
+def server_of(runner: web.AppRunner) -> web.Server:
+    """Return the server of a runner that is set up."""
+    assert runner.server is not None, "the runner is set up"
+    return runner.server
