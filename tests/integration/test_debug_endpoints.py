@@ -98,8 +98,12 @@ async def test_connections_and_channels_are_shown_and_never_what_is_in_them(worl
 
 
 async def test_who_is_connected_to_the_services_behind_is_shown(world: World) -> None:
-    (edge,) = await world.rows("session", "connections")
-    assert (edge["state"], edge["outbox_bytes"]) == ("attached", 0)
+    async def nothing_waits() -> bool:
+        (edge,) = await world.rows("session", "connections")
+        assert edge["state"] == "attached"
+        return int(edge["outbox_bytes"]) == 0
+
+    await eventually(nothing_waits, what="what was under way to the edge, such as a canary, is written")
     watchers = await world.rows("auth", "connections")
     assert {watcher["caller"] for watcher in watchers} == {"service-token"}
     assert len(watchers) == 2, "the edge and the session service"
