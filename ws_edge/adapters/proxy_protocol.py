@@ -46,33 +46,24 @@ class ProxiedHandler(HttpHandler):
         return self._source, 0
 
 
-class ProxyHeaders:
-    """Finds out who the clients are.
+async def client_of(connection: socket.socket, peer: str, addresses: ClientAddresses) -> str | None:
+    """Return the address of the client at the other end of a connection; None: a trusted proxy did not say it.
 
     Args:
+        connection: Nothing of it was read.
+        peer: The address of its other end.
         addresses: Who is a trusted proxy.
+
+    Raises:
+        OSError: The peer is gone.
     """
-
-    def __init__(self, addresses: ClientAddresses) -> None:
-        self._addresses = addresses
-
-    async def client(self, connection: socket.socket, peer: str) -> str | None:
-        """Return the address of the client at the other end of a connection; None: a trusted proxy did not say it.
-
-        Args:
-            connection: Nothing of it was read.
-            peer: The address of its other end.
-
-        Raises:
-            OSError: The peer is gone.
-        """
-        if not self._addresses.trusts(peer):
-            return peer
-        try:
-            return await _told(connection) or peer
-        except (ProxyHeaderError, TimeoutError) as problem:
-            log.warning("a trusted proxy sent no PROXY header", peer=peer, error=str(problem) or "it took too long")
-            return None
+    if not addresses.trusts(peer):
+        return peer
+    try:
+        return await _told(connection) or peer
+    except (ProxyHeaderError, TimeoutError) as problem:
+        log.warning("a trusted proxy sent no PROXY header", peer=peer, error=str(problem) or "it took too long")
+        return None
 
 
 async def _told(connection: socket.socket) -> str | None:
@@ -116,10 +107,10 @@ async def listen_behind_proxy(
     Raises:
         PortTakenError: It cannot listen there.
     """
-    server, headers = server_of(runner), ProxyHeaders(addresses)
+    server = server_of(runner)
 
     async def reader(connection: socket.socket, peer: str) -> HttpHandler | None:
-        client = await headers.client(connection, peer)
+        client = await client_of(connection, peer, addresses)
         return None if client is None else ProxiedHandler(client, server, logger, keepalive_s)
 
     return await listen_with(reader, runner, host, port, tls=tls, shared=shared)
